@@ -1,0 +1,39 @@
+# BRS. `make` alone prints this list. Everything runs from .venv, which the first target that needs it makes.
+.DEFAULT_GOAL := help
+.PHONY: help up test lint format lock bench openapi clean
+PYTHON := .venv/bin/python
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+up: .venv/installed  ## start BRS: database, sample library, first model, API and pages (ARGS="--port 8001")
+	@$(PYTHON) -m brs up $(ARGS)
+
+test: .venv/installed  ## all tests, in parallel, on a real Postgres (ARGS="-k reviews")
+	@$(PYTHON) -m pytest -n auto --dist worksteal $(ARGS)
+
+lint: .venv/installed  ## style, types and the walls between the rooms
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m mypy
+	@.venv/bin/lint-imports --no-cache
+
+format: .venv/installed  ## put the code into the house's form
+	@$(PYTHON) -m ruff check --fix .
+	@$(PYTHON) -m ruff format .
+
+lock: .venv/installed  ## resolve the dependencies again, one lock per environment
+	@deploy/local/lock
+
+bench: .venv/installed  ## what loading, learning and answering cost on this machine
+	@$(PYTHON) -m brs bench
+
+openapi: .venv/installed  ## write the OpenAPI document that is kept for review
+	@$(PYTHON) -m serving.openapi
+
+clean:  ## remove .venv, .brs (the local database and models) and caches
+	@if [ -e .brs/pg18/postmaster.pid ]; then echo "BRS is running here: stop it first (Ctrl-C in its terminal)." >&2; exit 1; fi
+	rm -rf .venv .brs .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+
+.venv/installed: pyproject.toml requirements.lock deploy/local/install
+	@deploy/local/install
