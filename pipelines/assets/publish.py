@@ -1,0 +1,51 @@
+"""What leaves the pipeline: statistics for the service, a file for analysts."""
+
+from collections.abc import Iterator
+from uuid import UUID
+
+import dagster as dg
+import polars as pl
+
+from data import lake
+from data.export import export as write_export
+from data.publish import BookStatisticsRow, publish_statistics
+from pipelines.assets import OWNERS
+from pipelines.resources import State
+
+
+@dg.asset(
+    deps=["rating_aggregates"],
+    owners=OWNERS,
+    group_name="publish",
+    kinds={"postgres"},
+    description="The statistics that ranking needs beyond the live counts, replaced in Postgres in one transaction.",
+)
+def book_statistics(state: dg.ResourceParam[State]) -> dg.MaterializeResult[None]:
+    prior = lake.scan(state.lake, "library").collect().row(0, named=True)
+    published = publish_statistics(state.databases.brs, _rows(lake.scan(state.lake, "rating_aggregates")), **prior)
+    return dg.MaterializeResult(metadata={"dagster/row_count": published, **prior})
+
+
+def _rows(aggregates: pl.LazyFrame) -> Iterator[BookStatisticsRow]:
+    table = aggregates.select(BookStatisticsRow._fields).collect()
+    for book_id, *numbers in table.iter_rows():
+        yield BookStatisticsRow(UUID(book_id), *numbers)
+
+
+@dg.asset(
+    deps=["ratings", "books", "genres", "book_genres", "rating_aggregates"],
+    owners=OWNERS,
+    group_name="publish",
+    kinds={"duckdb"},
+    description="brs.duckdb, for analysts: pseudonymous readers, no e-mail, no name. Built aside and swapped in.",
+)
+def export(state: dg.ResourceParam[State]) -> dg.MaterializeResult[None]:
+    path = state.settings.exports / "brs.duckdb"
+    rows = write_export(state.lake, path)
+    return dg.MaterializeResult(
+        metadata={
+            "path": dg.MetadataValue.path(path),
+            "size (bytes)": path.stat().st_size,
+            **{f"rows of {table}": count for table, count in rows.items()},
+        }
+    )

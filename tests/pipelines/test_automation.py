@@ -1,0 +1,96 @@
+"""The nightly condition, on the real graph of assets and checks, with a clock of the test's own."""
+
+import datetime as dt
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from data import lake
+from pipelines.definitions import library
+from pipelines.resources import state
+from pipelines.settings import PipelineSettings
+
+# Dagster's own evaluation passes a parameter that Dagster calls beta.
+pytestmark = pytest.mark.filterwarnings("ignore:.*include_sources.*")
+EVENING = dt.datetime(2026, 3, 1, 22, 0, tzinfo=dt.UTC)
+NIGHT = dt.datetime(2026, 3, 2, 3, 0, 30, tzinfo=dt.UTC)
+
+
+@pytest.fixture
+def definitions(tmp_path: Path) -> dg.Definitions:
+    settings = PipelineSettings(home=tmp_path)
+    return library(state(lambda: settings))
+
+
+def names(result: dg.EvaluateAutomationConditionsResult, definitions: dg.Definitions) -> set[str]:
+    keys = definitions.resolve_all_asset_keys()
+    return {key.to_user_string() for key in keys if result.get_num_requested(key)}
+
+
+def test_every_asset_is_asked_for_once_a_night_in_one_tick_and_not_before(definitions: dg.Definitions) -> None:
+    everything = {key.to_user_string() for key in definitions.resolve_all_asset_keys()}
+    with dg.DagsterInstance.ephemeral() as instance:
+        ticks, checks = [], set[dg.AssetKey | dg.AssetCheckKey]()
+        cursor = None
+        for at in (EVENING, EVENING + dt.timedelta(hours=1), NIGHT, NIGHT + dt.timedelta(minutes=1)):
+            result = dg.evaluate_automation_conditions(definitions, instance, evaluation_time=at, cursor=cursor)
+            cursor = result.cursor
+            ticks.append(names(result, definitions))
+            checks |= {subset.key for subset in result._requested_subsets} - set(definitions.resolve_all_asset_keys())
+
+    assert ticks == [set(), set(), everything, set()]
+    # Without its checks the run would learn from an extract that nobody looked at.
+    assert checks == set(definitions.resolve_asset_graph().asset_check_keys)
+
+
+def report(instance: dg.DagsterInstance, definitions: dg.Definitions, *, passed: bool) -> None:
+    """The extraction ran, outside of the daemon; its checks said ``passed``."""
+    for name in lake.TABLES:
+        instance.report_runless_asset_event(dg.AssetMaterialization(name))
+    for key in definitions.resolve_asset_graph().asset_check_keys:
+        instance.report_runless_asset_event(
+            dg.AssetCheckEvaluation(key.asset_key, key.name, passed=passed, blocking=True)
+        )
+
+
+@pytest.mark.parametrize("passed", [True, False])
+def test_after_a_failed_blocking_check_nothing_that_learns_is_asked_for(
+    definitions: dg.Definitions, *, passed: bool
+) -> None:
+    learning = dg.AssetSelection.from_string("rating_aggregates")
+    with dg.DagsterInstance.ephemeral() as instance:
+        cursor = dg.evaluate_automation_conditions(
+            definitions, instance, asset_selection=learning, evaluation_time=EVENING
+        ).cursor
+        at_three = dg.evaluate_automation_conditions(
+            definitions, instance, asset_selection=learning, evaluation_time=NIGHT, cursor=cursor
+        )
+        report(instance, definitions, passed=passed)
+        after = dg.evaluate_automation_conditions(
+            definitions,
+            instance,
+            asset_selection=learning,
+            evaluation_time=NIGHT + dt.timedelta(minutes=5),
+            cursor=at_three.cursor,
+        )
+
+    assert names(at_three, definitions) == set()  # nothing upstream is of this night yet
+    assert names(after, definitions) == ({"rating_aggregates"} if passed else set())
+
+
+def test_the_sensor_that_asks_is_on_by_default_and_covers_every_asset(definitions: dg.Definitions) -> None:
+    (sensor,) = definitions.sensors or ()
+    assert isinstance(sensor, dg.AutomationConditionSensorDefinition)
+    assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
+    keys = sensor.asset_selection.resolve(definitions.resolve_asset_graph())
+    assert keys == set(definitions.resolve_all_asset_keys())
+
+
+def test_every_asset_tells_what_it_is_whose_and_of_which_kind(definitions: dg.Definitions) -> None:
+    for spec in definitions.resolve_all_asset_specs():
+        assert spec.description, spec.key
+        assert spec.owners, spec.key
+        assert spec.kinds, spec.key
+        assert spec.group_name != "default", spec.key
+        assert spec.automation_condition, spec.key
