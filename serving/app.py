@@ -1,0 +1,129 @@
+"""Puts the service together."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi_offline import FastAPIOffline
+
+from models.registry import Registry as MlflowRegistry
+from serving.auth.router import auth
+from serving.books.router import books
+from serving.kit import failures
+from serving.kit.auth import Passwords, Tokens
+from serving.kit.db import Database
+from serving.kit.docs import operation_id
+from serving.kit.http import Catch, Limits, Surroundings
+from serving.kit.metrics import Metrics
+from serving.monitoring.router import monitoring, root
+from serving.recommendations.champion import Follower, Registry
+from serving.recommendations.pages import Pages
+from serving.recommendations.popularity import Popularity
+from serving.recommendations.router import recommendations
+from serving.recommendations.service import Engine
+from serving.reviews.router import reviews
+from serving.settings import ServiceSettings
+
+VERSION = "0.1.0"
+_ANY_LOCAL_PAGE = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
+_SENT_HEADERS = ("Authorization", "Content-Type", "If-None-Match", "Idempotency-Key", "X-Request-ID")
+_READ_HEADERS = (
+    "ETag",
+    "Retry-After",
+    "WWW-Authenticate",
+    "X-RateLimit-Limit",
+    "X-RateLimit-Remaining",
+    "X-RateLimit-Reset",
+    "X-Request-ID",
+)
+
+
+def create_app(
+    settings: ServiceSettings,
+    *,
+    database_url: str,
+    tracking_uri: str | None,
+    bundles: Path,
+    registry: Registry | None = None,
+    shared_metrics: Path | None = None,
+) -> FastAPI:
+    """The HTTP service.
+
+    Args:
+        settings: How it behaves.
+        database_url: libpq URL of a migrated database.
+        tracking_uri: Where MLflow's registry is; ``None``: the last good bundle answers, or popular books alone.
+        bundles: Folder for downloaded models, shared by the workers of a host.
+        registry: Another registry than MLflow's at ``tracking_uri``.
+        shared_metrics: See ``kit.metrics.Metrics``.
+    """
+    metrics = Metrics(shared_metrics)
+    database = Database(
+        database_url, pool_size=settings.database_pool_size, statement_timeout=settings.statement_timeout_seconds
+    )
+    if registry is None and tracking_uri is not None:
+        registry = MlflowRegistry(tracking_uri)
+    follower = Follower(registry, bundles, metrics, settings.model_poll_seconds)
+    pages = Pages(database, metrics)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await database.open()
+        try:
+            with follower.following():
+                async with pages.storing():
+                    yield
+        finally:
+            await database.close()
+
+    app = _documented(lifespan)
+    app.state.settings = settings
+    app.state.database = database
+    app.state.metrics = metrics
+    app.state.tokens = Tokens(settings)
+    app.state.passwords = Passwords()
+    app.state.engine = Engine(database, follower, Popularity(), pages, metrics)
+    failures.install(app)
+    _surround(app, settings, metrics)
+    for router in (root, books, reviews, recommendations, auth, monitoring):
+        app.include_router(router)
+    return app
+
+
+def _documented(lifespan: Any) -> FastAPI:  # noqa: ANN401  Starlette's own type for it is a private union
+    return FastAPIOffline(
+        title="BRS",
+        summary="Find books, rate them, and get recommendations that say why.",
+        version=VERSION,
+        lifespan=lifespan,
+        redirect_slashes=False,  # a redirect would name the Host that the caller sent
+        generate_unique_id_function=operation_id,
+        openapi_tags=[
+            {"name": "Books", "description": "Find books."},
+            {"name": "Reviews", "description": "Rate books, with or without words."},
+            {"name": "Recommendations", "description": "Lists of books, and why."},
+            {"name": "Sign in", "description": "Accounts, sessions and tokens."},
+            {"name": "Monitoring", "description": "Probes and numbers."},
+        ],
+    )
+
+
+def _surround(app: FastAPI, settings: ServiceSettings, metrics: Metrics) -> None:
+    """Middleware, innermost first."""
+    in_production = settings.env == "production"
+    app.add_middleware(Limits, larger={})
+    app.add_middleware(Catch)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=settings.cors_origins,
+        allow_origin_regex=None if in_production or settings.cors_origins else _ANY_LOCAL_PAGE,
+        allow_methods=("GET", "POST", "PUT", "DELETE"),
+        allow_headers=_SENT_HEADERS,
+        expose_headers=_READ_HEADERS,
+    )
+    app.add_middleware(
+        Surroundings, metrics=metrics, trusted_hosts=settings.trusted_hosts, strict_transport=in_production
+    )

@@ -1,0 +1,134 @@
+"""Books in Postgres."""
+# ruff: noqa: S608  statements are put together from constants of this module; what a client sends travels as parameters
+
+import functools
+import uuid
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from serving.books.schemas import SortBy
+from serving.kit.db import Runs
+from serving.kit.fields import SortOrder
+from serving.shapes import BOOK_DETAIL_SQL, BOOK_SQL
+
+
+class Column(NamedTuple):
+    name: str
+    nullable: bool
+
+
+SORTS: Final[Mapping[SortBy, Column]] = {
+    "title": Column("title_key", nullable=False),
+    "author": Column("author_key", nullable=False),
+    "average_rating": Column("average_rating", nullable=True),
+    "total_reviews": Column("total_reviews", nullable=False),
+    "publication_date": Column("publication_date", nullable=True),
+    "created_at": Column("created_at", nullable=False),
+}
+_FILTERS: Final = {
+    "genre_id": "EXISTS (SELECT 1 FROM book_genres bg WHERE bg.book_id = b.id AND bg.genre_id = %(genre_id)s)",
+    "author": "b.author_key LIKE %(author)s",
+    "min_rating": "b.average_rating >= %(min_rating)s::numeric",
+    "max_rating": "b.average_rating <= %(max_rating)s::numeric",
+    "published_after": "b.publication_date >= %(published_after)s",
+    "published_before": "b.publication_date <= %(published_before)s",
+}
+
+
+class Listed(NamedTuple):
+    """One entry: its id, its sort key as Postgres gives it, its JSON, and how many entries there are over all pages."""
+
+    id: uuid.UUID
+    key: object
+    json: str
+    total: int | None
+
+
+class Listing(NamedTuple):
+    """What decides the text of the statement: the order, and which filters are used."""
+
+    sort: SortBy
+    order: SortOrder
+    filters: frozenset[str]
+
+    def where(self, *more: str) -> str:
+        conditions = [*(sql for name, sql in _FILTERS.items() if name in self.filters), *more]
+        return "WHERE " + " AND ".join(conditions) if conditions else ""
+
+    def order_by(self) -> str:
+        column = SORTS[self.sort]
+        direction = self.order.upper()
+        # Nulls come last both ways. Said only where there are nulls: it would keep the index of the others from use.
+        nulls = " NULLS LAST" if column.nullable and self.order == "desc" else ""
+        return f"ORDER BY b.{column.name} {direction}{nulls}, b.id {direction}"
+
+    def keys(self, where: str, limit: str) -> str:
+        return f"SELECT b.id, b.{SORTS[self.sort].name} AS key FROM books b {where} {self.order_by()} LIMIT {limit}"
+
+
+def _with_json(keys: str, total: str) -> str:
+    """Fetches the JSON of the few chosen books only, however deep the page lies."""
+    return f"SELECT k.id, k.key, (SELECT {BOOK_SQL} FROM books b WHERE b.id = k.id)::text, {total} FROM ({keys}) AS k"
+
+
+@functools.cache
+def _page_statement(listing: Listing) -> str:
+    keys = listing.keys(listing.where(), "%(limit)s OFFSET %(offset)s")
+    return _with_json(keys, f"(SELECT count(*) FROM books b {listing.where()})")
+
+
+@functools.cache
+def _after_statement(listing: Listing, *, among_nulls: bool) -> str:
+    """Continues behind a key at constant cost: a range of the sort's index, then, where there are any, the nulls."""
+    column = SORTS[listing.sort]
+    beyond = ">" if listing.order == "asc" else "<"
+    nulls = f"b.{column.name} IS NULL"
+    if among_nulls:
+        return _with_json(listing.keys(listing.where(nulls, f"b.id {beyond} %(last)s"), "%(limit)s"), "NULL")
+    keys = listing.keys(listing.where(f"(b.{column.name}, b.id) {beyond} (%(key)s, %(last)s)"), "%(limit)s")
+    if column.nullable:
+        rest = listing.keys(listing.where(nulls), "%(limit)s")
+        keys = f"SELECT b.* FROM (({keys}) UNION ALL ({rest})) AS b "
+        nulls_last = " NULLS LAST" if listing.order == "desc" else ""
+        keys += f"ORDER BY b.key {listing.order.upper()}{nulls_last}, b.id {listing.order.upper()} LIMIT %(limit)s"
+    return _with_json(keys, "NULL")
+
+
+@functools.cache
+def _count_statement(listing: Listing) -> str:
+    return f"SELECT count(*) FROM books b {listing.where()}"
+
+
+async def page(run: Runs, listing: Listing, params: Mapping[str, object], limit: int, offset: int) -> list[Listed]:
+    rows = await run.rows(_page_statement(listing), {**params, "limit": limit, "offset": offset})
+    return [Listed(*row) for row in rows]
+
+
+async def after(
+    run: Runs, listing: Listing, params: Mapping[str, object], limit: int, *, key: object, last: uuid.UUID
+) -> list[Listed]:
+    statement = _after_statement(listing, among_nulls=key is None)
+    rows = await run.rows(statement, {**params, "limit": limit, "key": key, "last": last})
+    return [Listed(*row) for row in rows]
+
+
+async def count(run: Runs, listing: Listing, params: Mapping[str, object]) -> int:
+    rows = await run.rows(_count_statement(listing), params)
+    return int(rows[0][0])
+
+
+async def genre_exists(run: Runs, genre: uuid.UUID) -> bool:
+    return await run.row("SELECT 1 FROM genres WHERE id = %(genre)s", {"genre": genre}) is not None
+
+
+_ONE = f"SELECT {BOOK_DETAIL_SQL}::text FROM books b WHERE b.id = %(book)s"
+
+
+async def one(run: Runs, book: uuid.UUID) -> str | None:
+    """The JSON of ``BookDetail``."""
+    row = await run.row(_ONE, {"book": book})
+    return None if row is None else str(row[0])
+
+
+async def exists(run: Runs, book: uuid.UUID) -> bool:
+    return await run.row("SELECT 1 FROM books WHERE id = %(book)s", {"book": book}) is not None

@@ -1,0 +1,126 @@
+"""What recommendations read from Postgres."""
+# ruff: noqa: S608  statements are put together from constants of this module; what a client sends travels as parameters
+
+import datetime as dt
+import functools
+import uuid
+from collections.abc import Collection, Sequence
+from typing import Final, NamedTuple
+
+from serving.kit.auth import UserId
+from serving.kit.db import Runs
+from serving.shapes import BOOK_SQL
+
+# The index ix_reviews_user_id_created_at_id holds all of this: no review is read from the table.
+_READER: Final = """
+SELECT r.books, r.stars, r.times,
+       ARRAY(SELECT book_id FROM muted_books WHERE user_id = %(user)s),
+       ARRAY(SELECT book_id FROM hidden_books WHERE user_id = %(user)s),
+       coalesce((SELECT enabled FROM reader_settings WHERE user_id = %(user)s), true)
+FROM (
+    SELECT coalesce(array_agg(book_id), '{}') AS books, coalesce(array_agg(rating), '{}') AS stars,
+           coalesce(array_agg(created_at), '{}') AS times
+    FROM (SELECT book_id, rating, created_at FROM reviews WHERE user_id = %(user)s ORDER BY created_at, id) AS own
+) AS r
+"""
+_HIDDEN: Final = "SELECT book_id FROM hidden_books WHERE user_id = %(user)s"
+_KNOWN: Final = "SELECT id FROM books WHERE id = ANY(%(books)s)"
+_OF_GENRE: Final = """
+SELECT ARRAY(SELECT book_id FROM book_genres WHERE genre_id = %(genre)s) FROM genres WHERE id = %(genre)s
+"""
+_SHOWN: Final = f"""
+SELECT b.id, b.title, CASE WHEN b.id = ANY(%(picked)s) THEN {BOOK_SQL}::text END
+FROM books b WHERE b.id = ANY(%(books)s)
+"""
+
+# Liked by many: the posterior mean of the stars (as if each book came with prior_weight ratings of prior_mean stars),
+# weighed with the order of magnitude of its readers. Both factors are in 0..1.
+_ALL_TIME: Final = """
+SELECT b.id, b.total_reviews AS n,
+       b.stars_1 + 2 * b.stars_2 + 3 * b.stars_3 + 4 * b.stars_4 + 5 * b.stars_5 AS points
+FROM books b WHERE b.total_reviews >= greatest(%(min_reviews)s, 1)
+"""
+_RECENT: Final = """
+SELECT b.book_id AS id, sum(b.n) AS n, sum(b.sum) AS points
+FROM book_days b WHERE b.day >= (clock_timestamp() AT TIME ZONE 'UTC')::date - %(days_back)s::int
+"""
+_RECENT_GROUPS: Final = " GROUP BY b.book_id HAVING sum(b.n) >= %(min_reviews)s"
+_RANKED: Final = """
+WITH counted AS MATERIALIZED ({counted}),
+prior AS (
+    SELECT prior_mean AS mean, prior_weight AS weight FROM library_statistics
+    UNION ALL
+    SELECT (SELECT coalesce(sum(points)::float8 / nullif(sum(n), 0), 3) FROM counted), 10
+    LIMIT 1
+)
+SELECT c.id,
+       least(1.0, ln(1 + c.n::float8) / ln(1 + (SELECT max(n) FROM counted)::float8)
+       * (((c.points + p.weight * p.mean) / (c.n + p.weight) - 1) / 4))::float8 AS score
+FROM counted c CROSS JOIN prior p
+ORDER BY score DESC, c.id LIMIT %(depth)s
+"""
+
+
+class Known(NamedTuple):
+    """What is stored of a reader; ``books``, ``stars`` and ``times`` run side by side, oldest rating first."""
+
+    books: Sequence[uuid.UUID]
+    stars: Sequence[int]
+    times: Sequence[dt.datetime]
+    muted: Sequence[uuid.UUID]
+    hidden: Sequence[uuid.UUID]
+    enabled: bool
+
+
+class Shown(NamedTuple):
+    title: str
+    json: str | None  # only for books that were picked
+
+
+async def reader(run: Runs, user: UserId) -> Known:
+    rows = await run.rows(_READER, {"user": user})
+    return Known(*rows[0])
+
+
+async def hidden(run: Runs, user: UserId) -> frozenset[uuid.UUID]:
+    return frozenset(row[0] for row in await run.rows(_HIDDEN, {"user": user}))
+
+
+async def known(run: Runs, books: Collection[uuid.UUID]) -> frozenset[uuid.UUID]:
+    return frozenset(row[0] for row in await run.rows(_KNOWN, {"books": list(books)}))
+
+
+async def of_genre(run: Runs, genre: uuid.UUID) -> frozenset[uuid.UUID] | None:
+    """The books of a genre; ``None`` when there is no such genre."""
+    row = await run.row(_OF_GENRE, {"genre": genre})
+    return None if row is None else frozenset(row[0])
+
+
+async def shown(
+    run: Runs, picked: Collection[uuid.UUID], reasons: Collection[uuid.UUID] = ()
+) -> dict[uuid.UUID, Shown]:
+    """Titles of all, JSON of the picked ones. Books that were deleted meanwhile are missing."""
+    books = list({*picked, *reasons})
+    if not books:
+        return {}
+    rows = await run.rows(_SHOWN, {"picked": list(picked), "books": books})
+    return {row[0]: Shown(row[1], row[2]) for row in rows}
+
+
+@functools.cache
+def _ranking_statement(*, of_genre: bool, recent: bool) -> str:
+    book = "b.book_id" if recent else "b.id"
+    genre = f" AND EXISTS (SELECT 1 FROM book_genres bg WHERE bg.genre_id = %(genre)s AND bg.book_id = {book})"
+    counted = (_RECENT if recent else _ALL_TIME) + (genre if of_genre else "") + (_RECENT_GROUPS if recent else "")
+    return _RANKED.format(counted=counted)
+
+
+async def ranking(
+    run: Runs, *, genre: uuid.UUID | None, min_reviews: int, days_back: int | None, depth: int
+) -> list[tuple[uuid.UUID, float]]:
+    """The most popular books, best first, with scores in 0..1."""
+    statement = _ranking_statement(of_genre=genre is not None, recent=days_back is not None)
+    rows = await run.rows(
+        statement, {"genre": genre, "min_reviews": min_reviews, "days_back": days_back, "depth": depth}
+    )
+    return [(row[0], float(row[1])) for row in rows]

@@ -1,0 +1,98 @@
+"""The service's settings, and what production refuses to start with."""
+
+import datetime as dt
+import ipaddress
+import json
+from typing import Annotated, Literal, Self
+
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PLACEHOLDER_SECRET = "development-only-secret-never-use-it-in-production"  # noqa: S105  refused in production below
+SHORTEST_SECRET = 32  # characters; RFC 7518 section 3.2 asks for a key as long as HS256's hash
+
+
+def _listed(value: object) -> object:
+    """``a, b`` or a JSON array, as people write lists into an environment variable."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        return json.loads(value)
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
+
+
+class ServiceSettings(BaseSettings):
+    """Everything the HTTP service can be told; an entry point reads it once and passes it to ``create_app``.
+
+    Attributes:
+        env: ``production`` turns the refusals below on.
+        secret_key: Signs access tokens.
+        trusted_hosts: Names this service answers to, any port; ``*.example.org`` covers subdomains, ``*`` every name.
+        cors_origins: Origins whose pages may read answers; empty in development means localhost at any port.
+        trusted_proxies: Addresses or networks whose ``X-Forwarded-For`` is believed.
+        access_token_minutes: Life of an access token.
+        refresh_token_days: A session that is not used for so long is over.
+        database_pool_size: Connections of one worker process.
+        statement_timeout_seconds: A statement that takes longer is ended by Postgres.
+        model_poll_seconds: How often the registry is asked for the champion.
+        monitoring_token: When set, ``/metrics`` wants it as bearer token.
+        log_level: Lowest level that is written.
+        database_url: Only looked at for the refusal; the entry point passes the address to ``create_app``.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="BRS_",
+        env_ignore_empty=True,  # an empty variable is how shells and compose files say "not set"
+        frozen=True,
+        populate_by_name=True,
+        extra="ignore",
+    )
+
+    env: Literal["development", "production"] = "development"
+    secret_key: SecretStr = SecretStr(PLACEHOLDER_SECRET)
+    trusted_hosts: Listed = ("localhost", "127.0.0.1", "[::1]")
+    cors_origins: Listed = ()
+    trusted_proxies: Listed = ()
+    access_token_minutes: float = Field(default=15, gt=0, le=60)
+    refresh_token_days: float = Field(default=30, gt=0, le=365)
+    database_pool_size: int = Field(default=10, ge=1, le=200)
+    statement_timeout_seconds: float = Field(default=15, gt=0, le=600)
+    model_poll_seconds: float = Field(default=10, gt=0, le=3600)
+    monitoring_token: SecretStr | None = None
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    database_url: str | None = Field(
+        default=None, validation_alias=AliasChoices("DATABASE_URL", "database_url"), repr=False
+    )
+
+    @property
+    def access_token_life(self) -> dt.timedelta:
+        return dt.timedelta(minutes=self.access_token_minutes)
+
+    @property
+    def refresh_token_life(self) -> dt.timedelta:
+        return dt.timedelta(days=self.refresh_token_days)
+
+    @model_validator(mode="after")
+    def _refusals(self) -> Self:
+        secret = self.secret_key.get_secret_value()
+        for proxy in self.trusted_proxies:
+            try:
+                ipaddress.ip_network(proxy, strict=False)
+            except ValueError as exc:
+                raise ValueError("BRS_TRUSTED_PROXIES takes addresses and networks such as 10.0.0.0/8") from exc
+        if self.env != "production":
+            return self
+        if secret == PLACEHOLDER_SECRET or "change" in secret.lower():
+            raise ValueError("BRS_SECRET_KEY is a placeholder; make one with: openssl rand -hex 32")
+        if len(secret) < SHORTEST_SECRET or len(set(secret)) < SHORTEST_SECRET // 4:
+            raise ValueError(
+                f"BRS_SECRET_KEY needs at least {SHORTEST_SECRET} characters; make one with: openssl rand -hex 32"
+            )
+        if "*" in self.cors_origins:
+            raise ValueError("BRS_CORS_ORIGINS may not be '*' in production; list the origins")
+        if not self.database_url:
+            raise ValueError("DATABASE_URL is missing; production has no embedded Postgres")
+        return self
