@@ -1,0 +1,68 @@
+"""MLflow's tables: made once, by one process at a time. Its own migration does not bear company."""
+
+import contextlib
+from collections.abc import Iterator
+
+import psycopg
+
+from data.database import Databases, connect, tracking_uri
+from data.settings import StateSettings
+from models.registry import Registry, Version
+
+ONE_AT_A_TIME = 5_180_417_023  # advisory lock of the mlflow database
+LAST_TABLE_ASKED = "SELECT to_regclass('registered_model_aliases')"
+
+
+def prepared(settings: StateSettings, databases: Databases) -> Registry:
+    """The registry, its tables in place. Raises RegistryUnavailable."""
+    registry = Registry(tracking_uri(settings, databases), artifact_root=settings.mlflow_artifacts)
+    if settings.mlflow_tracking_uri is None:
+        with _alone(databases.mlflow):
+            registry.champion()  # the first question makes the tables
+    return registry
+
+
+@contextlib.contextmanager
+def _alone(url: str) -> Iterator[None]:
+    with connect(url, autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", (ONE_AT_A_TIME,))
+        yield
+
+
+def champion_if_any(settings: StateSettings, databases: Databases) -> tuple[Version | None, list[Version]]:
+    """The champion and all versions, without making anything that is not there. Raises RegistryUnavailable."""
+    if settings.mlflow_tracking_uri is None and not _has_tables(databases.mlflow):
+        return None, []
+    registry = Registry(tracking_uri(settings, databases))
+    return registry.champion(), registry.versions()
+
+
+def _has_tables(url: str) -> bool:
+    try:
+        with connect(url) as connection:
+            return connection.execute(LAST_TABLE_ASKED).fetchone() != (None,)
+    except psycopg.OperationalError as exc:
+        if "does not exist" in str(exc):
+            return False
+        raise
+
+
+def why_none(versions: list[Version]) -> str:
+    """What to say when there is no champion."""
+    if not versions:
+        return "no champion yet: run `brs pipeline run`"
+    return (
+        f"no champion: version {versions[0].version} was not surely better than popularity;"
+        " more ratings help, or choose one with `brs models promote`"
+    )
+
+
+def described(version: Version) -> dict[str, object]:
+    """For scripts."""
+    return {
+        "version": version.version,
+        "created_at": version.created_at.isoformat(),
+        "aliases": list(version.aliases),
+        "run_id": version.run_id,
+        "metrics": dict(version.metrics),
+    }
