@@ -12,12 +12,19 @@ from fastapi_offline import FastAPIOffline
 from models.registry import Registry as MlflowRegistry
 from serving.auth.router import auth
 from serving.books.router import books
+from serving.genres.router import genres
 from serving.kit import failures
 from serving.kit.auth import Passwords, Tokens
+from serving.kit.callers import Callers
 from serving.kit.db import Database
+from serving.kit.docs import failures as refusals
 from serving.kit.docs import operation_id
-from serving.kit.http import Catch, Limits, Surroundings
+from serving.kit.errors import BurstLimitExceeded, RateLimitExceeded, ServiceUnavailable
+from serving.kit.http import Catch, Limits, Surroundings, TimeLimit
+from serving.kit.limits import Budgets, Limiter
 from serving.kit.metrics import Metrics
+from serving.kit.throttle import RateLimits, Throttle
+from serving.monitoring.observer import Observer
 from serving.monitoring.router import monitoring, root
 from serving.recommendations.champion import Follower, Registry
 from serving.recommendations.pages import Pages
@@ -26,6 +33,8 @@ from serving.recommendations.router import recommendations
 from serving.recommendations.service import Engine
 from serving.reviews.router import reviews
 from serving.settings import ServiceSettings
+from serving.users.router import IMPORT_PATH, users
+from serving.users.schemas import AROUND_A_FILE, LARGEST_EXPORT
 
 VERSION = "0.1.0"
 _ANY_LOCAL_PAGE = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
@@ -39,6 +48,9 @@ _READ_HEADERS = (
     "X-RateLimit-Reset",
     "X-Request-ID",
 )
+
+
+_EVERYWHERE = refusals(RateLimitExceeded, BurstLimitExceeded, ServiceUnavailable)
 
 
 def create_app(
@@ -68,13 +80,16 @@ def create_app(
         registry = MlflowRegistry(tracking_uri)
     follower = Follower(registry, bundles, metrics, settings.model_poll_seconds)
     pages = Pages(database, metrics)
+    tokens = Tokens(settings)
+    throttle = _throttle(settings, tokens, metrics)
+    observer = Observer(database, follower, metrics)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await database.open()
         try:
             with follower.following():
-                async with pages.storing():
+                async with pages.storing(), observer.observing(), throttle.counting():
                     yield
         finally:
             await database.close()
@@ -83,13 +98,16 @@ def create_app(
     app.state.settings = settings
     app.state.database = database
     app.state.metrics = metrics
-    app.state.tokens = Tokens(settings)
+    app.state.tokens = tokens
+    app.state.limiter = throttle.limiter
+    app.state.observer = observer
+    app.state.bundles = bundles
     app.state.passwords = Passwords()
     app.state.engine = Engine(database, follower, Popularity(), pages, metrics)
     failures.install(app)
-    _surround(app, settings, metrics)
-    for router in (root, books, reviews, recommendations, auth, monitoring):
-        app.include_router(router)
+    _surround(app, settings, metrics, throttle)
+    for router in (root, books, genres, reviews, recommendations, auth, monitoring, users):
+        app.include_router(router, responses=_EVERYWHERE)
     return app
 
 
@@ -103,18 +121,28 @@ def _documented(lifespan: Any) -> FastAPI:  # noqa: ANN401  Starlette's own type
         generate_unique_id_function=operation_id,
         openapi_tags=[
             {"name": "Books", "description": "Find books."},
+            {"name": "Genres", "description": "What books are sorted into."},
             {"name": "Reviews", "description": "Rate books, with or without words."},
             {"name": "Recommendations", "description": "Lists of books, and why."},
+            {"name": "My account", "description": "Profile, favourites, numbers, export and import."},
             {"name": "Sign in", "description": "Accounts, sessions and tokens."},
             {"name": "Monitoring", "description": "Probes and numbers."},
         ],
     )
 
 
-def _surround(app: FastAPI, settings: ServiceSettings, metrics: Metrics) -> None:
+def _throttle(settings: ServiceSettings, tokens: Tokens, metrics: Metrics) -> Throttle:
+    shared = settings.redis_url
+    limiter = Limiter(None if shared is None else shared.get_secret_value(), metrics) if settings.rate_limits else None
+    return Throttle(limiter, Budgets(settings), Callers(tokens, settings.trusted_proxies), metrics)
+
+
+def _surround(app: FastAPI, settings: ServiceSettings, metrics: Metrics, throttle: Throttle) -> None:
     """Middleware, innermost first."""
     in_production = settings.env == "production"
-    app.add_middleware(Limits, larger={})
+    app.add_middleware(Limits, larger={IMPORT_PATH: LARGEST_EXPORT + AROUND_A_FILE})
+    app.add_middleware(TimeLimit, seconds=settings.request_timeout_seconds)
+    app.add_middleware(RateLimits, throttle=throttle)
     app.add_middleware(Catch)
     app.add_middleware(
         CORSMiddleware,

@@ -38,7 +38,19 @@ class ServiceSettings(BaseSettings):
         database_pool_size: Connections of one worker process.
         statement_timeout_seconds: A statement that takes longer is ended by Postgres.
         model_poll_seconds: How often the registry is asked for the champion.
-        monitoring_token: When set, ``/metrics`` wants it as bearer token.
+        monitoring_token: When set, ``/metrics`` and ``/monitoring`` (but liveness and readiness) want it as bearer.
+        request_timeout_seconds: A request that takes longer is ended and answered with 503.
+        commit: Which commit this was built from; empty: git is asked, where there is a checkout.
+        rate_limits: Whether callers are limited at all.
+        rate_limit_signed_in_per_minute: Requests of one reader, by token.
+        rate_limit_signed_in_burst: The same, in ``rate_limit_burst_seconds``.
+        rate_limit_anonymous_per_minute: Requests of one address without a token.
+        rate_limit_anonymous_burst: The same, in ``rate_limit_burst_seconds``.
+        rate_limit_burst_seconds: Length of the short window.
+        rate_limit_login_per_minute: Failed logins of one address, and of one account.
+        rate_limit_register_per_minute: Registrations of one address, refused ones too.
+        rate_limit_import_per_hour: Imports of one reader.
+        redis_url: Where replicas count together; empty: each process counts for itself.
         log_level: Lowest level that is written.
         database_url: Only looked at for the refusal; the entry point passes the address to ``create_app``.
     """
@@ -62,6 +74,18 @@ class ServiceSettings(BaseSettings):
     statement_timeout_seconds: float = Field(default=15, gt=0, le=600)
     model_poll_seconds: float = Field(default=10, gt=0, le=3600)
     monitoring_token: SecretStr | None = None
+    request_timeout_seconds: float = Field(default=30, gt=0, le=600)
+    commit: str | None = Field(default=None, max_length=100)
+    rate_limits: bool = True
+    rate_limit_signed_in_per_minute: int = Field(default=100, ge=1, le=1_000_000)
+    rate_limit_signed_in_burst: int = Field(default=30, ge=1, le=1_000_000)
+    rate_limit_anonymous_per_minute: int = Field(default=20, ge=1, le=1_000_000)
+    rate_limit_anonymous_burst: int = Field(default=10, ge=1, le=1_000_000)
+    rate_limit_burst_seconds: int = Field(default=10, ge=1, le=59)
+    rate_limit_login_per_minute: int = Field(default=5, ge=1, le=1_000_000)
+    rate_limit_register_per_minute: int = Field(default=3, ge=1, le=1_000_000)
+    rate_limit_import_per_hour: int = Field(default=5, ge=1, le=1_000_000)
+    redis_url: SecretStr | None = Field(default=None, validation_alias=AliasChoices("REDIS_URL", "redis_url"))
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     database_url: str | None = Field(
         default=None, validation_alias=AliasChoices("DATABASE_URL", "database_url"), repr=False

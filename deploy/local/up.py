@@ -25,6 +25,7 @@ from deploy.local.console import bars, console, stage
 from deploy.local.registry import prepared
 from deploy.local.supervisor import Child, Supervisor
 from pipelines.environment import dagster_environment
+from serving.settings import ServiceSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 LOOPBACK = "127.0.0.1"
@@ -164,9 +165,10 @@ def _wait_for_model(port: int, *, within: float = 30.0) -> None:
         time.sleep(0.2)
 
 
-def _fetch(url: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
+def _fetch(url: str, body: object = None, headers: Mapping[str, str] | None = None) -> Any:  # noqa: ANN401 - JSON
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})  # noqa: S310 - our own loopback
+    all_headers = {"Content-Type": "application/json", **(headers or {})}
+    request = urllib.request.Request(url, data, all_headers)  # noqa: S310 - our own loopback
     with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
         return json.load(answer)
 
@@ -195,11 +197,12 @@ def _popular(port: int, limit: int) -> list[dict[str, Any]]:
 
 
 def _model(port: int) -> dict[str, Any] | None:
-    """What the API says it answers with, asked through a basket of one popular book."""
-    books = _popular(port, 1)
-    if not books:
-        return None
-    model: dict[str, Any] | None = _preview(port, [{"book_id": books[0]["id"], "rating": 5}], 1)["model"]
+    """What the API answers with. Its health may be asked as often as one likes; other requests are limited."""
+    token = ServiceSettings().monitoring_token
+    headers = {} if token is None else {"Authorization": f"Bearer {token.get_secret_value()}"}
+    model: dict[str, Any] | None = _fetch(
+        f"http://{LOOPBACK}:{port}/api/v1/monitoring/health/detailed", headers=headers
+    )["data"]["model"]
     return model
 
 

@@ -7,6 +7,7 @@ from serving.auth import queries
 from serving.auth.schemas import Registration
 from serving.kit.auth import Passwords
 from serving.kit.db import Database, violated
+from serving.kit.errors import Invalid
 
 STATEMENT_SECONDS = 15.0
 
@@ -26,7 +27,12 @@ async def create_admin(url: str, email: str, password: str, first_name: str, las
     except ValidationError as exc:
         problems = exc.errors(include_input=False, include_url=False, include_context=False)
         raise AccountRefused("; ".join(f"{problem['loc'][0]}: {problem['msg']}" for problem in problems)) from None
-    password_hash = await Passwords().hashed(draft.password)
+    passwords = Passwords()
+    try:
+        await passwords.refuse_guessable("password", draft.password, draft)
+    except Invalid as exc:
+        raise AccountRefused("; ".join(f"{detail.field}: {detail.message}" for detail in exc.details)) from None
+    password_hash = await passwords.hashed(draft.password)
     database = Database(url, pool_size=1, statement_timeout=STATEMENT_SECONDS)
     await database.open()
     try:

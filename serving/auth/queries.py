@@ -22,19 +22,23 @@ class Account(NamedTuple):
     updated_at: dt.datetime
 
 
-_ACCOUNT = "id, email, password_hash, first_name, last_name, is_active, is_admin, created_at, updated_at"
+ACCOUNT = "id, email, password_hash, first_name, last_name, is_active, is_admin, created_at, updated_at"
 _INSERT = f"""
 INSERT INTO users (email, password_hash, first_name, last_name)
 VALUES (%(email)s, %(password_hash)s, %(first_name)s, %(last_name)s)
-RETURNING {_ACCOUNT}
+RETURNING {ACCOUNT}
 """  # noqa: S608  a constant of this module
-_BY_EMAIL = f"SELECT {_ACCOUNT} FROM users WHERE lower(email) = lower(%(email)s)"  # noqa: S608  a constant of this module
-_NEW_HASH = "UPDATE users SET password_hash = %(password_hash)s WHERE id = %(user)s"
+_BY_EMAIL = f"SELECT {ACCOUNT} FROM users WHERE lower(email) = lower(%(email)s)"  # noqa: S608  a constant of this module
+_NEW_HASH = """
+UPDATE users SET password_hash = %(password_hash)s WHERE id = %(user)s AND password_hash = %(instead_of)s RETURNING 1
+"""
 # Signing in is when the account's dead sessions are swept out.
 _SWEEP = "DELETE FROM token_families WHERE user_id = %(user)s AND expires_at < clock_timestamp()"
+# The password that was verified must still be the account's: a change of password that comes between ends this sign-in.
 _OPEN_SESSION = """
-WITH family AS (
-    INSERT INTO token_families (user_id, expires_at) VALUES (%(user)s, clock_timestamp() + %(life)s) RETURNING id
+WITH account AS (SELECT id FROM users WHERE id = %(user)s AND password_hash = %(password_hash)s FOR NO KEY UPDATE),
+family AS (
+    INSERT INTO token_families (user_id, expires_at) SELECT id, clock_timestamp() + %(life)s FROM account RETURNING id
 )
 INSERT INTO refresh_tokens (family_id, token_hash) SELECT id, %(token_hash)s FROM family RETURNING family_id
 """
@@ -49,7 +53,16 @@ WITH used AS (UPDATE refresh_tokens SET used_at = clock_timestamp() WHERE id = %
 alive AS (UPDATE token_families SET expires_at = clock_timestamp() + %(life)s WHERE id = %(session)s)
 INSERT INTO refresh_tokens (family_id, token_hash) VALUES (%(session)s, %(token_hash)s)
 """
-_BY_ID = f"SELECT {_ACCOUNT} FROM users WHERE id = %(user)s"  # noqa: S608  a constant of this module
+_BY_ID = f"SELECT {ACCOUNT} FROM users WHERE id = %(user)s"  # noqa: S608  a constant of this module
+_REVOKE_OTHERS = """
+UPDATE token_families SET revoked_at = clock_timestamp()
+WHERE user_id = %(user)s AND id <> %(session)s AND revoked_at IS NULL
+"""
+_RENEW = """
+WITH dead AS (DELETE FROM refresh_tokens WHERE family_id = %(session)s),
+alive AS (UPDATE token_families SET expires_at = clock_timestamp() + %(life)s WHERE id = %(session)s)
+INSERT INTO refresh_tokens (family_id, token_hash) VALUES (%(session)s, %(token_hash)s)
+"""
 _REVOKE = "UPDATE token_families SET revoked_at = clock_timestamp() WHERE id = %(session)s AND revoked_at IS NULL"
 
 
@@ -83,18 +96,28 @@ async def by_id(run: Runs, user: UserId) -> Account | None:
     return None if row is None else Account(*row)
 
 
-async def keep_hash(run: Runs, user: UserId, password_hash: str) -> None:
-    await run.rows(_NEW_HASH, {"user": user, "password_hash": password_hash})
+async def keep_hash(run: Runs, user: UserId, password_hash: str, instead_of: str) -> bool:
+    """False when the account has another password by now."""
+    params = {"user": user, "password_hash": password_hash, "instead_of": instead_of}
+    return bool(await run.rows(_NEW_HASH, params))
 
 
 async def make_admin(run: Runs, user: UserId) -> None:
     await run.rows("UPDATE users SET is_admin = true WHERE id = %(user)s", {"user": user})
 
 
-async def open_session(run: Runs, user: UserId, token_hash: bytes, life: dt.timedelta) -> SessionId:
-    await run.rows(_SWEEP, {"user": user})
-    rows = await run.rows(_OPEN_SESSION, {"user": user, "token_hash": token_hash, "life": life})
-    return SessionId(rows[0][0])
+async def open_session(run: Runs, account: Account, token_hash: bytes, life: dt.timedelta) -> SessionId | None:
+    """``None`` when the account is gone, or has another password than ``account`` says."""
+    await run.rows(_SWEEP, {"user": account.id})
+    known = {"user": account.id, "password_hash": account.password_hash}
+    row = await run.row(_OPEN_SESSION, {**known, "token_hash": token_hash, "life": life})
+    return None if row is None else SessionId(row[0])
+
+
+async def renew_only(run: Runs, user: UserId, session: SessionId, token_hash: bytes, life: dt.timedelta) -> None:
+    """End all sessions but this one, and give this one a new refresh token instead of all it had."""
+    await run.rows(_REVOKE_OTHERS, {"user": user, "session": session})
+    await run.rows(_RENEW, {"session": session, "token_hash": token_hash, "life": life})
 
 
 async def refresh_token(run: Runs, token_hash: bytes) -> KnownToken | None:

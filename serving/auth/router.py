@@ -6,12 +6,23 @@ from fastapi import Form
 from starlette.responses import Response
 
 from serving.auth import service
-from serving.auth.schemas import TOKENS_EXAMPLE, USER_EXAMPLE, Login, LoginForm, Refresh, Registration, Tokens, User
+from serving.auth.schemas import (
+    TOKENS_EXAMPLE,
+    USER_EXAMPLE,
+    Login,
+    LoginForm,
+    PasswordChange,
+    Refresh,
+    Registration,
+    Tokens,
+    User,
+)
 from serving.kit import errors
 from serving.kit.auth import PasswordsDep, SignedIn, TokensDep
 from serving.kit.db import DatabaseDep, TransactionDep
 from serving.kit.docs import answers, router
 from serving.kit.envelope import Envelope, example, success
+from serving.kit.throttle import AttemptsDep
 
 auth = router("/api/v1/auth", "Sign in")
 BODY = (errors.BadRequest, errors.PayloadTooLarge, errors.UnsupportedMediaType, errors.Invalid)
@@ -37,9 +48,14 @@ async def register(draft: Registration, run: TransactionDep, passwords: Password
     responses=answers({"access_token": "eyJhbGciOiJIUzI1NiIs…", "token_type": "bearer", **_TOKENS}, *_SIGN_IN_FAILURES),
 )
 async def login(
-    form: Annotated[LoginForm, Form()], database: DatabaseDep, passwords: PasswordsDep, tokens: TokensDep
+    form: Annotated[LoginForm, Form()],
+    database: DatabaseDep,
+    passwords: PasswordsDep,
+    tokens: TokensDep,
+    attempts: AttemptsDep,
 ) -> Response:
-    given = await service.login(database, form.username, form.password, passwords, tokens)
+    async with attempts(form.username):
+        given = await service.login(database, form.username, form.password, passwords, tokens)
     # OAuth2 clients look for these two at the top of the answer.
     beside = {name: given[name] for name in ("access_token", "token_type")}
     return success(given, "Signed in", beside=beside)
@@ -51,8 +67,12 @@ async def login(
     response_model=Envelope[Tokens],
     responses=answers(_TOKENS, *_SIGN_IN_FAILURES),
 )
-async def login_json(login: Login, database: DatabaseDep, passwords: PasswordsDep, tokens: TokensDep) -> Response:
-    return success(await service.login(database, login.email, login.password, passwords, tokens), "Signed in")
+async def login_json(
+    login: Login, database: DatabaseDep, passwords: PasswordsDep, tokens: TokensDep, attempts: AttemptsDep
+) -> Response:
+    async with attempts(login.email):
+        given = await service.login(database, login.email, login.password, passwords, tokens)
+    return success(given, "Signed in")
 
 
 @auth.post(
@@ -83,6 +103,26 @@ async def refresh(body: Refresh, database: DatabaseDep, tokens: TokensDep) -> Re
 async def logout(reader: SignedIn, run: TransactionDep) -> Response:
     await service.logout(run, reader.session)
     return success(None, "Signed out")
+
+
+@auth.post(
+    "/change-password",
+    summary="Change my password",
+    description="Every other session is ended. Use the new tokens from here on.",
+    response_model=Envelope[Tokens],
+    responses=answers(
+        example(TOKENS_EXAMPLE, "Password changed"),
+        errors.Unauthorized,
+        errors.TokenExpired,
+        errors.AccountDisabled,
+        errors.WrongPassword,
+        *BODY,
+    ),
+)
+async def change_password(
+    change: PasswordChange, reader: SignedIn, database: DatabaseDep, passwords: PasswordsDep, tokens: TokensDep
+) -> Response:
+    return success(await service.change_password(database, reader, change, passwords, tokens), "Password changed")
 
 
 @auth.get(

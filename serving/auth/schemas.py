@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.config import JsonDict
 
-from serving.kit.fields import LONGEST_EMAIL, Body, Email, Line, Password, PersonName
+from serving.kit.fields import LONGEST_EMAIL, Body, Email, Line, Password, PersonName, TriedPassword
 
 _ACCOUNT: JsonDict = {"email": "ada@example.org", "password": "Analytical-Engine-1843"}
 
@@ -19,8 +19,7 @@ class Registration(Body):
     last_name: PersonName = Field(examples=["Lovelace"])
 
 
-# At sign-in nothing is said about the shape of a password or an address: it is right or it is not.
-_Tried = Annotated[str, StringConstraints(min_length=1, max_length=1024), Field(repr=False)]
+# At sign-in nothing is said about the shape of an address: it is right or it is not.
 _Account = Annotated[Line, StringConstraints(min_length=1, max_length=LONGEST_EMAIL)]
 
 
@@ -28,14 +27,14 @@ class Login(Body):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": _ACCOUNT})
 
     email: _Account
-    password: _Tried
+    password: TriedPassword
 
 
 class LoginForm(Body):
     """OAuth2's password flow (RFC 6749 section 4.3.2); only the first two fields matter."""
 
     username: _Account
-    password: _Tried
+    password: TriedPassword
     grant_type: Annotated[str, StringConstraints(pattern="^password$")] | None = None
     scope: str = ""
     client_id: str | None = None
@@ -46,6 +45,11 @@ class Refresh(Body):
     refresh_token: Annotated[Line, StringConstraints(min_length=1, max_length=256)] = Field(
         repr=False, examples=["Zk0tq…"]
     )
+
+
+class PasswordChange(Body):
+    current_password: TriedPassword = Field(examples=["Analytical-Engine-1843"])
+    new_password: Password = Field(examples=["Difference-Engine-1822"])
 
 
 class User(BaseModel):

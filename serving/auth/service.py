@@ -7,11 +7,19 @@ import structlog
 
 from serving.auth import queries
 from serving.auth.queries import Account
-from serving.auth.schemas import Registration
+from serving.auth.schemas import PasswordChange, Registration
 from serving.kit.auth import CurrentReader, Passwords, SessionId, Tokens, digest
 from serving.kit.db import Database, Runs, Transaction, violated
 from serving.kit.envelope import timestamp
-from serving.kit.errors import AccountDisabled, EmailTaken, InvalidCredentials, TokenExpired, TokenReused, Unauthorized
+from serving.kit.errors import (
+    AccountDisabled,
+    EmailTaken,
+    InvalidCredentials,
+    TokenExpired,
+    TokenReused,
+    Unauthorized,
+    WrongPassword,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -44,12 +52,19 @@ def _given(account: Account, session: SessionId, refresh: str, tokens: Tokens) -
 
 async def _signed_in(run: Runs, account: Account, tokens: Tokens) -> Answer:
     refresh = tokens.refresh()
-    session = await queries.open_session(run, account.id, digest(refresh), tokens.refresh_life)
+    session = await queries.open_session(run, account, digest(refresh), tokens.refresh_life)
+    if session is None:
+        raise InvalidCredentials
     return _given(account, session, refresh, tokens)
 
 
 async def register(run: Transaction, draft: Registration, passwords: Passwords, tokens: Tokens) -> Answer:
-    """Raises EmailTaken: the database decides, also when the same address arrives twice at once."""
+    """The database decides whether the address is free, also when it arrives twice at once.
+
+    Raises:
+        EmailTaken; Invalid: the password can be guessed.
+    """
+    await passwords.refuse_guessable("password", draft.password, draft)
     password_hash = await passwords.hashed(draft.password)
     try:
         account = await queries.insert(run, draft.email, password_hash, draft.first_name, draft.last_name)
@@ -73,9 +88,10 @@ async def login(database: Database, email: str, password: str, passwords: Passwo
     if not account.is_active:
         raise AccountDisabled
     async with database.transaction() as run:
-        if newer_hash is not None:
-            await queries.keep_hash(run, account.id, newer_hash)
-        return await _signed_in(run, account, tokens)
+        given = await _signed_in(run, account, tokens)
+        if newer_hash is not None and account.password_hash is not None:
+            await queries.keep_hash(run, account.id, newer_hash, account.password_hash)
+        return given
 
 
 async def refresh(database: Database, token: str, tokens: Tokens) -> Answer:
@@ -112,6 +128,42 @@ async def _rotated(run: Transaction, known: queries.KnownToken, tokens: Tokens) 
     newer = tokens.refresh()
     await queries.rotate(run, known, digest(newer), tokens.refresh_life)
     return _given(account, known.session, newer, tokens)
+
+
+async def verified(database: Database, reader: CurrentReader, password: str, passwords: Passwords) -> Account:
+    """The account of a reader who knows their password. No connection is held while it is hashed.
+
+    Raises:
+        WrongPassword; Unauthorized: the account is gone.
+    """
+    account = await queries.by_id(database, reader.id)
+    if account is None:
+        raise Unauthorized
+    fits, _ = await passwords.verified(password, account.password_hash)
+    if not fits:
+        raise WrongPassword
+    return account
+
+
+async def change_password(
+    database: Database, reader: CurrentReader, change: PasswordChange, passwords: Passwords, tokens: Tokens
+) -> Answer:
+    """Keeps this session alone, with new tokens.
+
+    Raises:
+        WrongPassword; Invalid: the new password can be guessed.
+    """
+    account = await verified(database, reader, change.current_password, passwords)
+    await passwords.refuse_guessable("new_password", change.new_password, account)
+    password_hash = await passwords.hashed(change.new_password)
+    refresh = tokens.refresh()
+    async with database.transaction() as run:
+        # Of two changes at once the second finds that its current password is no longer the current one.
+        if not await queries.keep_hash(run, account.id, password_hash, account.password_hash or ""):
+            raise WrongPassword
+        await queries.renew_only(run, account.id, reader.session, digest(refresh), tokens.refresh_life)
+    log.info("password changed", user_id=str(account.id))
+    return _given(account, reader.session, refresh, tokens)
 
 
 async def logout(run: Runs, session: SessionId) -> None:

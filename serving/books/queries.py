@@ -3,7 +3,7 @@
 
 import functools
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from serving.books.schemas import SortBy
@@ -25,7 +25,7 @@ SORTS: Final[Mapping[SortBy, Column]] = {
     "publication_date": Column("publication_date", nullable=True),
     "created_at": Column("created_at", nullable=False),
 }
-_FILTERS: Final = {
+FILTERS: Final = {
     "genre_id": "EXISTS (SELECT 1 FROM book_genres bg WHERE bg.book_id = b.id AND bg.genre_id = %(genre_id)s)",
     "author": "b.author_key LIKE %(author)s",
     "min_rating": "b.average_rating >= %(min_rating)s::numeric",
@@ -33,6 +33,10 @@ _FILTERS: Final = {
     "published_after": "b.publication_date >= %(published_after)s",
     "published_before": "b.publication_date <= %(published_before)s",
 }
+WRITABLE: Final = (
+    "title", "author", "isbn", "description", "cover_image_url", "publication_date", "series", "series_position",
+)  # fmt: skip
+KEYED: Final = frozenset({"title", "author", "series", "description"})  # each with a ``…_key`` of ``data.text``
 
 
 class Listed(NamedTuple):
@@ -52,7 +56,7 @@ class Listing(NamedTuple):
     filters: frozenset[str]
 
     def where(self, *more: str) -> str:
-        conditions = [*(sql for name, sql in _FILTERS.items() if name in self.filters), *more]
+        conditions = [*(sql for name, sql in FILTERS.items() if name in self.filters), *more]
         return "WHERE " + " AND ".join(conditions) if conditions else ""
 
     def order_by(self) -> str:
@@ -132,3 +136,51 @@ async def one(run: Runs, book: uuid.UUID) -> str | None:
 
 async def exists(run: Runs, book: uuid.UUID) -> bool:
     return await run.row("SELECT 1 FROM books WHERE id = %(book)s", {"book": book}) is not None
+
+
+def _written(column: str) -> list[str]:
+    """A column, and the key that is always kept in step with it."""
+    return [column, f"{column}_key"] if column in KEYED else [column]
+
+
+_INSERT_COLUMNS: Final = [name for column in WRITABLE for name in _written(column)]
+_INSERT: Final = f"""
+INSERT INTO books ({", ".join(_INSERT_COLUMNS)})
+VALUES ({", ".join(f"%({name})s" for name in _INSERT_COLUMNS)}) RETURNING id
+"""
+# Locks the book also when only its genres change, so that two changes of them do not mix.
+_UPDATE: Final = "UPDATE books SET {assignments} WHERE id = %(book)s RETURNING id"
+_DROP_GENRES: Final = "DELETE FROM book_genres WHERE book_id = %(book)s AND genre_id <> ALL (%(genres)s)"
+_ADD_GENRES: Final = """
+INSERT INTO book_genres (book_id, genre_id) SELECT %(book)s, unnest(%(genres)s::uuid[]) ON CONFLICT DO NOTHING
+"""
+
+
+async def insert(run: Runs, columns: Mapping[str, object]) -> uuid.UUID:
+    """All of WRITABLE with their keys. Raises psycopg.errors.UniqueViolation (``uq_books_isbn``)."""
+    rows = await run.rows(_INSERT, columns)
+    return uuid.UUID(str(rows[0][0]))
+
+
+@functools.cache
+def _update_statement(columns: frozenset[str]) -> str:
+    names = [name for column in WRITABLE if column in columns for name in _written(column)]
+    return _UPDATE.format(assignments=", ".join([*(f"{n} = %({n})s" for n in names), "updated_at = clock_timestamp()"]))
+
+
+async def update(run: Runs, book: uuid.UUID, columns: Mapping[str, object]) -> bool:
+    """Some of WRITABLE with their keys. False when there is no such book; raises like ``insert``."""
+    statement = _update_statement(frozenset(columns) & frozenset(WRITABLE))
+    return await run.row(statement, {**columns, "book": book}) is not None
+
+
+async def set_genres(run: Runs, book: uuid.UUID, genres: Sequence[uuid.UUID]) -> None:
+    """Raises psycopg.errors.ForeignKeyViolation (``fk_book_genres_genre_id_genres``)."""
+    params = {"book": book, "genres": list(genres)}
+    await run.rows(_DROP_GENRES, params)
+    await run.rows(_ADD_GENRES, params)
+
+
+async def delete(run: Runs, book: uuid.UUID) -> bool:
+    """Whether there was one."""
+    return await run.row("DELETE FROM books WHERE id = %(book)s RETURNING 1", {"book": book}) is not None

@@ -6,17 +6,34 @@ from typing import Annotated
 from fastapi import Header, Query
 from starlette.responses import Response
 
-from serving.books import service
-from serving.books.schemas import BooksQuery
+from serving.books import search, service, writing
+from serving.books.schemas import BookChanges, BookDraft, BooksQuery, SearchQuery
+from serving.books.service import Found
 from serving.kit import errors
+from serving.kit.auth import Admin
 from serving.kit.db import DatabaseDep
-from serving.kit.docs import answers, router
+from serving.kit.docs import answers, failures, router
 from serving.kit.envelope import Envelope, example, success
 from serving.kit.paging import by_page
 from serving.shapes import BOOK_DETAIL_EXAMPLE, BOOK_EXAMPLE, Book, BookDetail
 
 books = router("/api/v1/books", "Books")
 _REVALIDATE = "no-cache"  # a client may keep the book, but asks each time whether it is still the same
+
+
+_NEW_BOOK_EXAMPLE = {
+    **BOOK_DETAIL_EXAMPLE,
+    "average_rating": None,
+    "total_reviews": 0,
+    "rating_distribution": {str(stars): 0 for stars in range(1, 6)},
+    "recent_reviews": [],
+}
+_NOT_ALLOWED = (errors.Unauthorized, errors.TokenExpired, errors.Forbidden, errors.AccountDisabled)
+_BAD_INPUT = (errors.BadRequest, errors.PayloadTooLarge, errors.UnsupportedMediaType, errors.Invalid)
+
+
+def _headers(found: Found) -> dict[str, str]:
+    return {"ETag": found.etag, "Cache-Control": _REVALIDATE}
 
 
 def _is_known(etag: str, known: str | None) -> bool:
@@ -42,6 +59,21 @@ async def list_books(query: Annotated[BooksQuery, Query()], database: DatabaseDe
 
 
 @books.get(
+    "/search",
+    summary="Search books, best first",
+    description="Words of title, author, series and description in any order, beginnings of words, and an ISBN exactly."
+    " When no title, author or series has all the words, books with similar words follow.",
+    response_model=Envelope[list[Book]],
+    responses=answers(
+        example([BOOK_EXAMPLE], "Books found", by_page(BooksQuery(), 1)), errors.GenreNotFound, errors.Invalid
+    ),
+)
+async def search_books(query: Annotated[SearchQuery, Query()], database: DatabaseDep) -> Response:
+    page = await search.page(database, query)
+    return success(page.entries, "Books found", pagination=page.pagination)
+
+
+@books.get(
     "/{book_id}",
     summary="One book, with its rating distribution and newest reviews",
     description="Send the `ETag` back as `If-None-Match` and get 304 while nothing has changed.",
@@ -55,7 +87,49 @@ async def get_book(
     book_id: uuid.UUID, database: DatabaseDep, if_none_match: Annotated[str | None, Header()] = None
 ) -> Response:
     found = await service.one(database, book_id)
-    headers = {"ETag": found.etag, "Cache-Control": _REVALIDATE}
+    headers = _headers(found)
     if _is_known(found.etag, if_none_match):
         return Response(status_code=304, headers=headers)
     return success(found.book, "Book found", headers=headers)
+
+
+@books.post(
+    "",
+    status_code=201,
+    summary="Add a book",
+    response_model=Envelope[BookDetail],
+    responses=answers(
+        example(_NEW_BOOK_EXAMPLE, "Book added"), *_NOT_ALLOWED, errors.IsbnTaken, *_BAD_INPUT, status=201
+    ),
+)
+async def create_book(draft: BookDraft, _: Admin, database: DatabaseDep) -> Response:
+    found = await writing.add(database, draft)
+    return success(found.book, "Book added", status=201, headers=_headers(found))
+
+
+@books.put(
+    "/{book_id}",
+    summary="Change a book",
+    description="Changes the fields that are sent; `null` empties one that may be empty.",
+    response_model=Envelope[BookDetail],
+    responses=answers(
+        example(BOOK_DETAIL_EXAMPLE, "Book changed"), *_NOT_ALLOWED, errors.BookNotFound, errors.IsbnTaken, *_BAD_INPUT
+    ),
+)
+async def update_book(book_id: uuid.UUID, changes: BookChanges, _: Admin, database: DatabaseDep) -> Response:
+    found = await writing.change(database, book_id, changes)
+    return success(found.book, "Book changed", headers=_headers(found))
+
+
+@books.delete(
+    "/{book_id}",
+    status_code=204,
+    summary="Remove a book, with its reviews",
+    responses={
+        204: {"description": "The book is gone"},
+        **failures(*_NOT_ALLOWED, errors.BookNotFound, errors.Invalid),
+    },
+)
+async def delete_book(book_id: uuid.UUID, _: Admin, database: DatabaseDep) -> Response:
+    await writing.remove(database, book_id)
+    return Response(status_code=204)

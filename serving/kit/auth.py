@@ -18,8 +18,9 @@ from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
 from serving.kit.db import DatabaseDep
-from serving.kit.errors import AccountDisabled, TokenExpired, Unauthorized
+from serving.kit.errors import AccountDisabled, Detail, Forbidden, Invalid, TokenExpired, Unauthorized
 from serving.kit.metrics import Metrics
+from serving.kit.passwords import Person, is_guessable
 from serving.settings import ServiceSettings
 
 UserId = NewType("UserId", uuid.UUID)
@@ -57,6 +58,16 @@ class Passwords:
 
     def __init__(self) -> None:
         self._at_once = anyio.CapacityLimiter(os.cpu_count() or 1)
+        self._judging = anyio.CapacityLimiter(1)
+
+    async def refuse_guessable(self, field: str, password: str, person: Person) -> None:
+        """Judge a new password in a thread: it takes up to half a second of one core.
+
+        Raises:
+            Invalid: the password, sent as ``field``, can be guessed.
+        """
+        if await anyio.to_thread.run_sync(is_guessable, password, person, limiter=self._judging):
+            raise Invalid([Detail(field, "This password is too easy to guess", "password_too_weak")])
 
     async def hashed(self, password: str) -> str:
         return await anyio.to_thread.run_sync(_HASHER.hash, password, limiter=self._at_once)
@@ -103,6 +114,16 @@ class Tokens:
             raise TokenExpired from exc
         except (jwt.InvalidTokenError, ValueError, AttributeError, TypeError) as exc:
             raise Unauthorized from exc
+
+    def owner(self, token: str) -> UserId | None:
+        """Whose token this is, also when it has expired; ``None`` when it was not signed here."""
+        try:
+            claims = jwt.decode(
+                token, self._key, algorithms=[_ALGORITHM], issuer=_ISSUER, options={"verify_exp": False}
+            )
+            return UserId(uuid.UUID(claims["sub"]))
+        except (jwt.InvalidTokenError, KeyError, ValueError, AttributeError, TypeError):
+            return None
 
     @staticmethod
     def refresh() -> str:
@@ -185,3 +206,12 @@ async def current_reader(reader: OptionalReader) -> CurrentReader:
 
 
 SignedIn = Annotated[CurrentReader, Depends(current_reader)]
+
+
+async def admin(reader: SignedIn) -> CurrentReader:
+    if not reader.is_admin:
+        raise Forbidden
+    return reader
+
+
+Admin = Annotated[CurrentReader, Depends(admin)]

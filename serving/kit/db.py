@@ -6,20 +6,25 @@ Requests speak psycopg directly, through its own pool: a page of books costs the
 
 import contextlib
 import contextvars
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol, cast
+from typing import Annotated, Any, Protocol, TypeVar, cast
 
 import psycopg
 import psycopg_pool
+import structlog
 from fastapi import Depends, Request
 
 from data.database import CONNECT_SECONDS, plain_url
 
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 Row = tuple[Any, ...]
 Params = Mapping[str, object]
 Connection = psycopg.AsyncConnection[Row]
 NOTHING: Params = {}
+LEAST_LIKENESS = 0.3  # trigrams in common (0..1) that make a word worth a look
 WAIT_SECONDS = 5  # for a free connection; after that the client is told to come back
 
 
@@ -97,13 +102,15 @@ class Database:
             min_size=min(2, pool_size),
             max_size=pool_size,
             timeout=WAIT_SECONDS,
-            reconnect_timeout=60,
+            reconnect_timeout=WAIT_SECONDS,  # the pauses double: a longer one would sleep past Postgres' return
             name="brs-api",
             kwargs={
                 "autocommit": True,
                 "application_name": "brs-api",
                 "connect_timeout": CONNECT_SECONDS,
-                "options": f"-c timezone=UTC -c statement_timeout={int(statement_timeout * 1000)}",
+                # pg_trgm's threshold is what a search looks at; what it shows is nearer (books/search_queries.py).
+                "options": f"-c timezone=UTC -c statement_timeout={int(statement_timeout * 1000)}"
+                f" -c pg_trgm.word_similarity_threshold={LEAST_LIKENESS}",
             },
         )
 
@@ -113,6 +120,12 @@ class Database:
 
     async def close(self) -> None:
         await self._pool.close()
+
+    def pool(self) -> dict[str, int]:
+        """Connections that are ``open``, of them ``idle``; the ``limit``; requests ``waiting`` for one."""
+        stats = self._pool.get_stats()
+        names = {"open": "pool_size", "idle": "pool_available", "limit": "pool_max", "waiting": "requests_waiting"}
+        return {name: stats.get(key, 0) for name, key in names.items()}
 
     async def rows(self, query: str, params: Params = NOTHING) -> list[Row]:
         """Run one statement in a transaction of its own.
@@ -143,6 +156,16 @@ class Database:
         """Commits at the end of the block, rolls back when the block raises."""
         async with contextlib.AsyncExitStack() as stack:
             yield Transaction(self._pool, stack)
+
+    async def all_or_none(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        """Do ``work`` in a transaction, and once more from the start when Postgres ended it to resolve a deadlock."""
+        try:
+            async with self.transaction() as run:
+                return await work(run)
+        except psycopg.errors.DeadlockDetected:
+            log.warning("deadlock", retried=True)
+        async with self.transaction() as run:
+            return await work(run)
 
 
 async def _database(request: Request) -> Database:  # async: FastAPI sends plain functions to a thread, each time

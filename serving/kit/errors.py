@@ -58,12 +58,22 @@ class AccountDisabled(Forbidden):
     code, message = "ACCOUNT_DISABLED", "This account is disabled"
 
 
+class WrongPassword(Forbidden):
+    """Of a reader who is signed in: 401 would tell the client that its token is bad."""
+
+    code, message = "INVALID_CREDENTIALS", "The password is wrong"
+
+
 class NotFound(ApiError):
     status, code, message = 404, "NOT_FOUND", "There is nothing at this address"
 
 
 class BookNotFound(NotFound):
     code, message = "BOOK_NOT_FOUND", "There is no such book"
+
+
+class ReviewNotFound(NotFound):
+    code, message = "REVIEW_NOT_FOUND", "There is no such review"
 
 
 class GenreNotFound(NotFound):
@@ -86,6 +96,18 @@ class DuplicateReview(Conflict):
     code, message = "DUPLICATE_REVIEW", "You have reviewed this book already"
 
 
+class IsbnTaken(Conflict):
+    code, message = "ISBN_TAKEN", "Another book has this ISBN already"
+
+
+class GenreNameTaken(Conflict):
+    code, message = "GENRE_NAME_TAKEN", "Another genre has this name already"
+
+
+class IdempotencyConflict(Conflict):
+    code, message = "IDEMPOTENCY_CONFLICT", "This Idempotency-Key was used for another request"
+
+
 class PayloadTooLarge(ApiError):
     status, code, message = 413, "PAYLOAD_TOO_LARGE", "The request is too large"
 
@@ -98,6 +120,16 @@ class Invalid(ApiError):
     """Input that was understood and is refused; ``details`` names the fields."""
 
     status, code, message = 422, "VALIDATION_ERROR", "Please correct the highlighted fields"
+
+
+class RateLimitExceeded(ApiError):
+    """``Retry-After`` and the ``X-RateLimit-`` headers are added by ``kit.throttle``."""
+
+    status, code, message = 429, "RATE_LIMIT_EXCEEDED", "Too many requests; please wait"
+
+
+class BurstLimitExceeded(RateLimitExceeded):
+    code, message = "BURST_LIMIT_EXCEEDED", "Too many requests at once; please slow down"
 
 
 class ServiceUnavailable(ApiError):

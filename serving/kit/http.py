@@ -1,5 +1,6 @@
 """What surrounds every request: its id, its host, its size, its log line, its numbers and its headers."""
 
+import asyncio
 import re
 import secrets
 import time
@@ -14,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.kit import db
 from serving.kit.envelope import failure
-from serving.kit.errors import ApiError, BadHost, PayloadTooLarge
+from serving.kit.errors import ApiError, BadHost, PayloadTooLarge, ServiceUnavailable
 from serving.kit.log import request_id
 from serving.kit.metrics import Metrics
 
@@ -22,7 +23,13 @@ log = structlog.get_logger(__name__)
 
 LARGEST_BODY = 1_000_000  # bytes
 PROBES: Final = frozenset(
-    {"/health", "/metrics", "/api/v1/monitoring/health/liveness", "/api/v1/monitoring/health/readiness"}
+    {
+        "/health",
+        "/metrics",
+        "/api/v1/monitoring/health/detailed",
+        "/api/v1/monitoring/health/liveness",
+        "/api/v1/monitoring/health/readiness",
+    }
 )
 _DOCS = ("/docs", "/redoc", "/static-offline-docs")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
@@ -152,6 +159,34 @@ class Limits:
             return message
 
         await self.app(scope, counted, send)
+
+
+class TimeLimit:
+    """Ends a request that takes too long, its statement in Postgres with it; nothing of its transaction is kept."""
+
+    def __init__(self, app: ASGIApp, seconds: float) -> None:
+        self.app = app
+        self.seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = begun or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            async with asyncio.timeout(self.seconds) as limit:
+                await self.app(scope, receive, watched)
+        except TimeoutError:
+            if begun or not limit.expired():
+                raise
+            log.warning("request took too long", seconds=self.seconds)
+            await failure(ServiceUnavailable(), {"Connection": "close"})(scope, receive, send)
 
 
 class Catch:

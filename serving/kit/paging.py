@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import datetime as dt
 from collections.abc import Mapping
 from typing import Annotated, NamedTuple, Self
 
@@ -74,6 +75,14 @@ def decode(text: str, sort: str) -> Cursor:
     if cursor.sort != sort:
         raise Invalid([Detail("after", "This cursor was made for another sort", "cursor_for_another_sort")])
     return cursor
+
+
+def moment(key: Key) -> dt.datetime:
+    """The time that a cursor's key says. Raises ValueError: it says none, or not in which zone."""
+    when = dt.datetime.fromisoformat(str(key))
+    if when.tzinfo is None:
+        raise ValueError
+    return when
 
 
 def bad_cursor() -> Invalid:

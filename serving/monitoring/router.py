@@ -1,6 +1,7 @@
 """HTTP of probes, metrics and the service card."""
 
 import secrets
+from collections.abc import Mapping
 from typing import Annotated, cast
 
 from fastapi import APIRouter, Depends, Request
@@ -13,7 +14,24 @@ from serving.kit.docs import answers, router
 from serving.kit.envelope import Envelope, example, success
 from serving.kit.metrics import CONTENT_TYPE
 from serving.monitoring import service
-from serving.monitoring.schemas import CARD_EXAMPLE, READY_EXAMPLE, Alive, Card, Ready
+from serving.monitoring.numbers import summary
+from serving.monitoring.observer import Observer
+from serving.monitoring.schemas import (
+    CARD_EXAMPLE,
+    HEALTH_EXAMPLE,
+    NUMBERS_EXAMPLE,
+    READY_EXAMPLE,
+    STATUS_EXAMPLE,
+    VERSION_EXAMPLE,
+    Alive,
+    Card,
+    Health,
+    Numbers,
+    Ready,
+    Status,
+    Version,
+)
+from serving.monitoring.service import Parts
 from serving.settings import ServiceSettings
 
 monitoring = router("/api/v1/monitoring", "Monitoring")
@@ -23,12 +41,21 @@ _READINESS = answers(
 )
 
 
+async def _parts(request: Request) -> Parts:
+    state = request.app.state
+    return Parts(state.database, state.observer, state.limiter, state.bundles)
+
+
+async def _observer(request: Request) -> Observer:
+    return cast("Observer", request.app.state.observer)
+
+
 async def _settings(request: Request) -> ServiceSettings:
     return cast("ServiceSettings", request.app.state.settings)
 
 
 async def _only_monitors(request: Request, settings: Annotated[ServiceSettings, Depends(_settings)]) -> None:
-    """With ``BRS_MONITORING_TOKEN`` set, numbers are for whoever has it."""
+    """Numbers are for whoever has ``BRS_MONITORING_TOKEN``, when it is set."""
     if settings.monitoring_token is None:
         return
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
@@ -37,12 +64,14 @@ async def _only_monitors(request: Request, settings: Annotated[ServiceSettings, 
         raise errors.Unauthorized
 
 
+def _not_ready(checks: Mapping[str, bool]) -> list[errors.Detail]:
+    return [errors.Detail(name, "This part is not ready", "not_ready") for name, ready in checks.items() if not ready]
+
+
 async def _readiness(database: DatabaseDep) -> Response:
     checks = await service.checks(database)
     if not all(checks.values()):
-        raise errors.ServiceUnavailable(
-            [errors.Detail(name, "This part is not ready", "not_ready") for name, ready in checks.items() if not ready]
-        )
+        raise errors.ServiceUnavailable(_not_ready(checks))
     return success({"status": "ready", "checks": checks}, "Ready")
 
 
@@ -66,6 +95,59 @@ async def get_readiness(database: DatabaseDep) -> Response:
     return await _readiness(database)
 
 
+@monitoring.get(
+    "/health/detailed",
+    summary="How does each part do?",
+    description="A part that the service can do without makes it degraded; without Postgres the answer is 503.",
+    response_model=Envelope[Health],
+    responses=answers(example(HEALTH_EXAMPLE, "healthy"), errors.Unauthorized, errors.ServiceUnavailable),
+    dependencies=[Depends(_only_monitors)],
+)
+async def get_detailed_health(parts: Annotated[Parts, Depends(_parts)]) -> Response:
+    is_able, told = await service.health(parts)
+    if not is_able:
+        raise errors.ServiceUnavailable(_not_ready(cast("Mapping[str, bool]", told["checks"])))
+    return success(told, str(told["status"]))
+
+
+@monitoring.get(
+    "/metrics",
+    summary="Counts and latencies",
+    response_model=Envelope[Numbers],
+    responses=answers(example(NUMBERS_EXAMPLE, "Numbers of this host"), errors.Unauthorized),
+    dependencies=[Depends(_only_monitors)],
+)
+async def get_numbers(metrics: MetricsDep, observer: Annotated[Observer, Depends(_observer)]) -> Response:
+    observer.look()
+    return success(summary(metrics.collected()), "Numbers of this host")
+
+
+@monitoring.get(
+    "/version",
+    summary="Which code is this?",
+    response_model=Envelope[Version],
+    responses=answers(example(VERSION_EXAMPLE, "Version"), errors.Unauthorized),
+    dependencies=[Depends(_only_monitors)],
+)
+async def get_version(request: Request, settings: Annotated[ServiceSettings, Depends(_settings)]) -> Response:
+    return success(await service.version(request.app.version, settings.commit), "Version")
+
+
+@monitoring.get(
+    "/status",
+    summary="Since when, as what, with which model?",
+    response_model=Envelope[Status],
+    responses=answers(example(STATUS_EXAMPLE, "Running"), errors.Unauthorized),
+    dependencies=[Depends(_only_monitors)],
+)
+async def get_status(
+    request: Request,
+    settings: Annotated[ServiceSettings, Depends(_settings)],
+    observer: Annotated[Observer, Depends(_observer)],
+) -> Response:
+    return success(service.status(observer, settings.env, request.app.version), "Running")
+
+
 @root.get("/health", summary="Can it do its work?", response_model=Envelope[Ready], responses=_READINESS)
 async def get_health(database: DatabaseDep) -> Response:
     return await _readiness(database)
@@ -84,7 +166,8 @@ async def get_health(database: DatabaseDep) -> Response:
         **answers({}, errors.Unauthorized, status=401),
     },
 )
-async def get_metrics(metrics: MetricsDep) -> Response:
+async def get_metrics(metrics: MetricsDep, observer: Annotated[Observer, Depends(_observer)]) -> Response:
+    observer.look()
     return Response(metrics.exposition(), media_type=None, headers={"Content-Type": CONTENT_TYPE})
 
 

@@ -58,6 +58,7 @@ class Champion:
     folder: Path
     taste: Taste
     book_count: int
+    created_at: datetime
 
 
 def rehearse(taste: Taste) -> None:
@@ -171,11 +172,12 @@ class Follower:
 
     def _take(self, name: Name, folder: Path) -> Champion:
         """Raises BundleRefused; the champion changes only when everything went well."""
-        taste = Taste.from_bundle(load(folder))
+        bundle = load(folder)
+        taste = Taste.from_bundle(bundle)
         rehearse(taste)
         if self._current is not None:
             self._metrics.model.labels(self._current.name.name, self._current.name.version).set(0)
-        self._current = Champion(name, folder, taste, len(taste.books))
+        self._current = Champion(name, folder, taste, len(taste.books), bundle.manifest.created_at)
         self._metrics.model.labels(name.name, name.version).set(1)
         log.info("champion", name=name.name, version=name.version, books=len(taste.books))
         return self._current

@@ -18,6 +18,7 @@ from serving.kit.metrics import Metrics
 log = structlog.get_logger(__name__)
 
 WAIT_SECONDS = 0.5  # between two batches: a page takes feedback within 5 s of its answer
+LAST_SECONDS = 8.0  # for what is left when the service stops; a supervisor kills after ten or thirty
 _BATCH: Final = 200  # pages
 _ROOM: Final = 10_000  # pages in memory while Postgres is away
 _TRIES: Final = 5
@@ -86,7 +87,7 @@ class Pages:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-            await self.flush()
+            await self._flush_at_last()
 
     async def _store(self) -> None:
         while True:
@@ -101,6 +102,14 @@ class Pages:
             batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
             await self._write(batch)
 
+    async def _flush_at_last(self) -> None:
+        """A Postgres that is away must not keep the service from stopping."""
+        try:
+            async with asyncio.timeout(LAST_SECONDS):
+                await self.flush()
+        except TimeoutError:
+            self._lose(len(self._waiting), "stopped")
+
     async def _write(self, batch: Sequence[ServedPage]) -> None:
         pages = orjson.dumps(batch).decode()
         for attempt in range(1, _TRIES + 1):
@@ -111,10 +120,15 @@ class Pages:
                 reason = type(exc).__name__
                 if attempt < _TRIES:
                     await asyncio.sleep(0.2 * attempt)
+            except asyncio.CancelledError:
+                self._lose(len(batch), "stopped")
+                raise
             else:
                 return
         self._lose(len(batch), reason)
 
     def _lose(self, pages: int, reason: str) -> None:
+        if pages == 0:
+            return
         self._metrics.pages_lost.inc(pages)
         log.error("served pages were not stored", pages=pages, reason=reason)

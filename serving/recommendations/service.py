@@ -217,6 +217,8 @@ def _written(engine: Engine, answer: Answer, reader: CurrentReader | None) -> Ma
         engine.metrics.picks.labels(pick.source).inc()
         books.append(_shown_pick(rank, pick, answer.shown))
         stored.append({"rank": rank, "book_id": pick.book_id, "source": pick.source, "score": pick.score})
+    if answer.degraded:
+        engine.metrics.degraded.inc()
     name = answer.champion.name if answer.champion is not None else None
     if reader is not None and page_id is not None:
         engine.pages.put(

@@ -1,6 +1,8 @@
 """Starting and stopping, as a person or a supervisor sees it."""
 
+import concurrent.futures
 import contextlib
+import json
 import os
 import re
 import signal
@@ -8,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -41,10 +44,15 @@ def command(port: int, workers: int) -> list[str]:
 
 
 @contextlib.contextmanager
-def started(environment: dict[str, str], workers: int) -> Iterator[tuple["subprocess.Popen[str]", str]]:
-    with subprocess.Popen(
-        command(0, workers), env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as process:
+def started(
+    environment: dict[str, str], workers: int, log: Path | None = None
+) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+    with (
+        Path(log or os.devnull).open("w") as lines,
+        subprocess.Popen(
+            command(0, workers), env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=lines, text=True
+        ) as process,
+    ):
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
@@ -72,6 +80,26 @@ def test_it_says_when_it_answers_and_stops_gracefully(
         process.send_signal(number)
         assert process.wait(timeout=15) == 0
         assert not answers(address)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_stop_finishes_what_was_begun(environment: dict[str, str], library: Library, workers: int) -> None:
+    with started(environment, workers) as (process, address), concurrent.futures.ThreadPoolExecutor(1) as pool:
+        with library.connection.transaction():
+            library.run("LOCK TABLE books")
+            waiting = pool.submit(asked, address + "/api/v1/books")
+            until = time.monotonic() + 20
+            while library.run("SELECT count(*) FROM pg_locks WHERE NOT granted") == [(0,)]:
+                assert time.monotonic() < until, "the request never came to the lock"
+                time.sleep(0.02)
+            process.send_signal(signal.SIGTERM)
+            time.sleep(1)
+            assert not waiting.done()
+            assert process.poll() is None
+        status, body = waiting.result(timeout=30)
+        assert (status, json.loads(body)["status"]) == (200, "success")
+        assert process.wait(timeout=20) == 0
 
 
 def test_workers_do_not_outlive_a_killed_parent(environment: dict[str, str], library: Library) -> None:
@@ -121,3 +149,87 @@ def test_bad_settings_are_one_clear_line_without_the_secret(refused: Callable[..
     said = refused(BRS_ENV="production", BRS_SECRET_KEY="too-short-a-secret", BRS_MODEL_POLL_SECONDS="1")
     assert "BRS_SECRET_KEY" in said
     assert "too-short-a-secret" not in said
+
+
+def test_numbers_of_two_workers_add_up(environment: dict[str, str], library: Library) -> None:
+    with started({**environment, "BRS_DATABASE_POOL_SIZE": "7"}, 2) as (_, address):
+        for _ in range(8):
+            assert asked(address + "/api/v1/monitoring/status")[0] == 200
+        wanted = (
+            'brs_pool_connections{state="limit"} 14.0',
+            'route="/api/v1/monitoring/status",status="200"} 8.0',
+            'brs_limiter_up{store="memory"} 1.0',
+        )
+        until = time.monotonic() + 20
+        while not all(line in (numbers := asked(address + "/metrics")[1]) for line in wanted):
+            assert time.monotonic() < until, numbers
+            time.sleep(0.2)
+
+
+def asked(url: str, body: bytes | None = None, **headers: str) -> tuple[int, str]:
+    """Status and body, whatever they are."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    request = urllib.request.Request(url, body, named)  # noqa: S310  our own loopback address
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as refused:
+        return refused.code, refused.read().decode()
+
+
+def test_no_secret_is_in_a_log_line_or_a_refusal(environment: dict[str, str], library: Library, tmp_path: Path) -> None:
+    """Everything is typed where it belongs, and where it does not; the log is as talkative as it can be."""
+    log = tmp_path / "lines.log"
+    secrets = {"Corr3ct-Horse-Battery", "Wr0ng-Donkey-Battery", "st0len-refresh-token", "for-m0nitors-only", "key-" * 9}
+    told = {
+        **environment,
+        "BRS_LOG_LEVEL": "debug",
+        "BRS_RATE_LIMITS": "off",
+        "BRS_MONITORING_TOKEN": "for-m0nitors-only",
+        "BRS_SECRET_KEY": "key-" * 9,
+        "REDIS_URL": "redis://:h1dden-redis@127.0.0.1:9",
+    }
+    refusals = []
+    with started(told, 1, log) as (process, address):
+        api, json_type = address + "/api/v1", {"Content_Type": "application/json"}
+        account = {
+            "email": "ada@example.org",
+            "first_name": "Ada",
+            "last_name": "L",
+            "password": "Corr3ct-Horse-Battery",
+        }
+        status, body = asked(api + "/auth/register", json.dumps(account).encode(), **json_type)
+        assert status == 201
+        tokens = json.loads(body)["data"]
+        secrets |= {tokens["access_token"], tokens["refresh_token"]}
+        for path, sent in (
+            ("/auth/register", {**account, "password": ["Corr3ct-Horse-Battery"]}),
+            ("/auth/register", {**account, "password": "Wr0ng-Donkey-Battery\u0000"}),
+            ("/auth/register", {**account, "email": "Wr0ng-Donkey-Battery"}),
+            ("/auth/register", {**account, "first_name": "Wr0ng-Donkey-Battery"}),
+            ("/auth/register", {**account, "extra": "Wr0ng-Donkey-Battery"}),
+            ("/auth/login/json", {"email": "ada@example.org", "password": "Wr0ng-Donkey-Battery"}),
+            ("/auth/login/json", {"email": "ada@example.org", "password": {"is": "Wr0ng-Donkey-Battery"}}),
+            ("/auth/login", {"username": "Wr0ng-Donkey-Battery"}),
+            ("/auth/refresh", {"refresh_token": "st0len-refresh-token"}),
+            ("/auth/refresh", {"refresh_token": ["st0len-refresh-token"]}),
+            ("/auth/change-password", {"current_password": "Wr0ng-Donkey-Battery", "new_password": ["x"]}),
+        ):
+            bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
+            status, body = asked(api + path, json.dumps(sent).encode(), **json_type, **bearer)
+            assert 400 <= status < 500, (path, status)
+            refusals.append(body)
+        malformed = (b'{"password": "Wr0ng-Donkey-Battery"', b"Wr0ng-Donkey-Battery")
+        refusals += [asked(api + "/auth/login/json", body, **json_type)[1] for body in malformed]
+        refusals.append(
+            asked(api + "/auth/me?token=st0len-refresh-token", Authorization="Bearer st0len-refresh-token")[1]
+        )
+        refusals.append(asked(address + "/metrics", Authorization="Bearer st0len-refresh-token")[1])
+        assert asked(address + "/metrics", Authorization="Bearer for-m0nitors-only")[0] == 200
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=20)
+    lines = log.read_text()
+    assert lines.count('"event":"request"') > 10
+    for secret in {*secrets, "h1dden-redis"}:
+        assert secret not in lines
+        assert all(secret not in body for body in refusals)

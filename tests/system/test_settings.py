@@ -21,7 +21,7 @@ def documented() -> dict[str, str]:
 
 def variables(settings: type[BaseSettings]) -> dict[str, object]:
     return {
-        "DATABASE_URL" if name == "database_url" else f"BRS_{name.upper()}": field.default
+        name.upper() if name in {"database_url", "redis_url"} else f"BRS_{name.upper()}": field.default
         for name, field in settings.model_fields.items()
     }
 

@@ -65,6 +65,7 @@ class Up:
         deadline = time.monotonic() + within
         while time.monotonic() < deadline:
             try:
+                self.get("/health")  # which may be asked as often as one likes; books may not
                 return bool(self.get("/api/v1/books?per_page=1")["pagination"]["total"])
             except OSError:  # refused, reset, or 503 while the part that was killed comes back
                 time.sleep(0.2)
