@@ -1,6 +1,6 @@
 # BRS. `make` alone prints this list. Everything runs from .venv, which the first target that needs it makes.
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format lock bench openapi clean
+.PHONY: help up test fuzz lint format lock bench openapi clean
 PYTHON := .venv/bin/python
 
 help:  ## this list
@@ -11,6 +11,9 @@ up: .venv/installed  ## start BRS: database, sample library, first model, API an
 
 test: .venv/installed  ## all tests, in parallel, on a real Postgres (ARGS="-k reviews")
 	@$(PYTHON) -m pytest -n auto --dist worksteal $(ARGS)
+
+fuzz: .venv/installed  ## ask the API everything its document allows, for long and with a new seed each time
+	@BRS_FUZZ_EXAMPLES=$${EXAMPLES:-500} BRS_FUZZ_SEED=$$$$ $(PYTHON) -m pytest tests/serving/test_fuzz.py --timeout 14400
 
 lint: .venv/installed  ## style, types and the walls between the rooms
 	@$(PYTHON) -m ruff check .

@@ -199,7 +199,9 @@ def running(database_url: str, registry: FakeRegistry, tmp_path: Path) -> Runnin
             "registry": registry,
             **(options or {}),
         }
-        app = create_app(ServiceSettings.model_validate({"model_poll_seconds": 0.05, "rate_limits": False, **settings}), **told)
+        app = create_app(
+            ServiceSettings.model_validate({"model_poll_seconds": 0.05, "rate_limits": False, **settings}), **told
+        )
         with TestClient(app, base_url="http://localhost") as client:
             yield Service(app, client)
 
