@@ -66,7 +66,8 @@ def test_nothing_asked_is_answered_with_a_5xx_or_outside_the_document(
 ) -> None:
     headers = sign_in(address, database_url) if who == "administrator" else {}
     command = [str(Path(sys.executable).with_name("st")), "run", f"{address}/openapi.json", "--checks", CHECKS]
-    command += ["--max-examples", EXAMPLES, "--seed", SEED, "--workers", "2", "--no-color", "--warnings", "off"]
+    # One worker: CPython 3.11 may fail in `ast` when two threads parse at once, and Schemathesis parses.
+    command += ["--max-examples", EXAMPLES, "--seed", SEED, "--workers", "1", "--no-color", "--warnings", "off"]
     command += ["--phases", "examples,coverage,fuzzing,stateful", "--generation-database", "none"]
     # Signing the fuzzer out, or deleting its account, would leave it anonymous for the rest.
     command += ["--exclude-path", "/api/v1/auth/logout", "--exclude-path", "/api/v1/users/profile"]
