@@ -103,20 +103,13 @@ def _text(key: Key) -> str:
     return key
 
 
-def _moment(key: Key) -> dt.datetime:
-    moment = dt.datetime.fromisoformat(str(key))
-    if moment.tzinfo is None:
-        raise ValueError
-    return moment
-
-
 _READ: Final[Mapping[SortBy, Callable[[Key], object]]] = {
     "title": _text,
     "author": _text,
     "average_rating": _number,
     "total_reviews": _whole,
     "publication_date": lambda key: dt.date.fromisoformat(str(key)),
-    "created_at": _moment,
+    "created_at": paging.moment,
 }
 
 
