@@ -62,7 +62,8 @@ async def list_books(query: Annotated[BooksQuery, Query()], database: DatabaseDe
     "/search",
     summary="Search books, best first",
     description="Words of title, author, series and description in any order, beginnings of words, and an ISBN exactly."
-    " When no title, author or series has all the words, books with similar words follow.",
+    " When no title, author or series has all the words, books with similar words follow."
+    " Of words that more than a thousand books have, a thousand are listed and counted.",
     response_model=Envelope[list[Book]],
     responses=answers(
         example([BOOK_EXAMPLE], "Books found", by_page(BooksQuery(), 1)), errors.GenreNotFound, errors.Invalid

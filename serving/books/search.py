@@ -16,6 +16,7 @@ from serving.kit.paging import Page
 MOST_WORDS: Final = 16  # the others are not looked for; each costs a walk through the index
 MOST_LONG_WORDS: Final = 6
 LONG: Final = 4  # letters; shorter words have few trigrams, and count only where there is nothing longer
+_LAST_CHARACTER: Final = "\U0010ffff"
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -53,6 +54,8 @@ def read(text: str) -> Asked | None:
     longest = sorted(long, key=len, reverse=True)[:MOST_LONG_WORDS]
     return Asked(
         key=key,
+        titled=[key, *(f"{article} {key}" for article in ("the", "a", "an"))],
+        behind_key=f"{key}{_LAST_CHARACTER}",
         inside=[f"%{word}%" for word in different],
         whole=[f"% {word} %" for word in different],
         begun=[f"% {word}%" for word in different],

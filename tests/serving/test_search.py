@@ -240,6 +240,26 @@ def test_a_search_costs_one_statement_and_two_for_an_empty_genre(service: Servic
     assert [line["statements"] for line in lines if line["event"] == "request"] == [1, 1, 1, 2]
 
 
+def test_of_words_that_most_books_have_the_best_come_first_and_a_thousand_are_counted(
+    service: Service, library: Library, database_url: str
+) -> None:
+    load(database_url, Generator(10, 1_500, 100, seed=1))  # "… Tales by …" in every description
+    library.rated(put(library, "Nowhere Tales", "Ann Other", None, None), *[5] * 30)
+    for title in ("Tales of Nowhere", "The Tales", "Tales"):
+        put(library, title, "Ann Other", None, None)
+    assert titles(service, "tales")[:4] == ["Tales", "The Tales", "Tales of Nowhere", "Nowhere Tales"]
+    pages = [
+        service.get("/books/search", params={"q": "tales", "per_page": 100, "page": page}).json()
+        for page in range(1, 12)
+    ]
+    assert [len(page["data"]) for page in pages] == [*[100] * 10, 0]
+    assert len({book["id"] for page in pages for book in page["data"]}) == search_queries.MOST
+    assert {page["pagination"]["total"] for page in pages} == {search_queries.MOST}
+    [(rated,)] = library.run("SELECT count(*) FROM books WHERE average_rating >= 3")
+    narrowed = service.get("/books/search", params={"q": "tales", "min_rating": 3}).json()
+    assert 0 < narrowed["pagination"]["total"] == rated < search_queries.MOST
+
+
 @pytest.fixture
 def ten_thousand(database_url: str) -> Iterator[Library]:
     load(database_url, Generator(10, 10_000, 100, seed=1))
