@@ -32,8 +32,6 @@ _BY_EMAIL = f"SELECT {ACCOUNT} FROM users WHERE lower(email) = lower(%(email)s)"
 _NEW_HASH = """
 UPDATE users SET password_hash = %(password_hash)s WHERE id = %(user)s AND password_hash = %(instead_of)s RETURNING 1
 """
-# Signing in is when the account's dead sessions are swept out.
-_SWEEP = "DELETE FROM token_families WHERE user_id = %(user)s AND expires_at < clock_timestamp()"
 # The password that was verified must still be the account's: a change of password that comes between ends this sign-in.
 _OPEN_SESSION = """
 WITH account AS (SELECT id FROM users WHERE id = %(user)s AND password_hash = %(password_hash)s FOR NO KEY UPDATE),
@@ -108,7 +106,6 @@ async def make_admin(run: Runs, user: UserId) -> None:
 
 async def open_session(run: Runs, account: Account, token_hash: bytes, life: dt.timedelta) -> SessionId | None:
     """``None`` when the account is gone, or has another password than ``account`` says."""
-    await run.rows(_SWEEP, {"user": account.id})
     known = {"user": account.id, "password_hash": account.password_hash}
     row = await run.row(_OPEN_SESSION, {**known, "token_hash": token_hash, "life": life})
     return None if row is None else SessionId(row[0])

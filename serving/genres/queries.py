@@ -16,6 +16,7 @@ FROM genres g
 LEFT JOIN (SELECT genre_id, count(*) AS books FROM book_genres GROUP BY genre_id) AS c ON c.genre_id = g.id
 ORDER BY g.name_key, g.id
 """
+_LIKE: Final = "SELECT id, name FROM genres WHERE name_key = %(name_key)s"
 _INSERT: Final = f"""
 INSERT INTO genres AS g (name, name_key, description) VALUES (%(name)s, %(name_key)s, %(description)s)
 RETURNING {GENRE_SQL}::text
@@ -25,6 +26,11 @@ RETURNING {GENRE_SQL}::text
 async def everything(run: Runs) -> list[str]:
     """JSON of ``CountedGenre``, by name."""
     return [str(text) for (text,) in await run.rows(_LIST)]
+
+
+async def like(run: Runs, name_key: str) -> list[tuple[uuid.UUID, str]]:
+    """Ids and names of the genres that differ from each other in case and accents alone."""
+    return [(genre, str(name)) for genre, name in await run.rows(_LIKE, {"name_key": name_key})]
 
 
 async def insert(run: Runs, columns: Mapping[str, object]) -> str:

@@ -25,8 +25,10 @@ async def everything(run: Runs) -> orjson.Fragment:
 
 async def add(run: Runs, draft: GenreDraft) -> orjson.Fragment:
     """Raises GenreNameTaken."""
+    name_key = sort_key(draft.name)
+    await _refuse_taken(run, draft.name, name_key)
     with _refusals():
-        text = await queries.insert(run, {**draft.model_dump(), "name_key": sort_key(draft.name)})
+        text = await queries.insert(run, {**draft.model_dump(), "name_key": name_key})
     log.info("genre added")
     return orjson.Fragment(text)
 
@@ -36,6 +38,7 @@ async def change(run: Runs, genre: uuid.UUID, changes: GenreChanges) -> orjson.F
     columns = changes.sent()
     if "name" in columns:
         columns["name_key"] = sort_key(columns["name"])
+        await _refuse_taken(run, columns["name"], columns["name_key"], but=genre)
     with _refusals():
         text = await queries.update(run, genre, columns)
     if text is None:
@@ -55,11 +58,25 @@ async def remove(database: Database, genre: uuid.UUID) -> None:
     log.info("genre removed", genre_id=str(genre))
 
 
+async def _refuse_taken(run: Runs, name: str, name_key: str, *, but: uuid.UUID | None = None) -> None:
+    """Case is folded here: a Postgres whose locale is C folds ASCII alone, and none makes ss of ß.
+
+    The index decides between two that arrive at once, as far as it can tell them to be the same.
+    """
+    taken = (known.casefold() for genre, known in await queries.like(run, name_key) if genre != but)
+    if name.casefold() in taken:
+        raise _taken()
+
+
+def _taken() -> GenreNameTaken:
+    return GenreNameTaken([Detail("name", GenreNameTaken.message, "genre_name_taken")])
+
+
 @contextlib.contextmanager
 def _refusals() -> Iterator[None]:
     try:
         yield
     except psycopg.errors.UniqueViolation as exc:
         if violated(exc, "uq_genres_name_lower"):
-            raise GenreNameTaken([Detail("name", GenreNameTaken.message, "genre_name_taken")]) from exc
+            raise _taken() from exc
         raise

@@ -6,6 +6,7 @@ Requests speak psycopg directly, through its own pool: a page of books costs the
 
 import contextlib
 import contextvars
+import select
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol, TypeVar, cast
@@ -36,6 +37,10 @@ class Tally:
 
 
 tally: contextvars.ContextVar[Tally | None] = contextvars.ContextVar("tally", default=None)
+# What goes on around each statement of a request; ``kit.tracing`` sets it when traces are on.
+around: contextvars.ContextVar[Callable[[str], contextlib.AbstractContextManager[object]]] = contextvars.ContextVar(
+    "around", default=contextlib.nullcontext
+)
 
 
 class Runs(Protocol):
@@ -50,9 +55,37 @@ async def _run(connection: Connection, query: str, params: Params) -> list[Row]:
     counted = tally.get()
     if counted is not None:
         counted.statements += 1
-    async with connection.cursor(binary=True) as cursor:
-        await cursor.execute(query, params)
-        return await cursor.fetchall() if cursor.description is not None else []
+    with around.get()(query):
+        async with connection.cursor(binary=True) as cursor:
+            await cursor.execute(query, params)
+            return await cursor.fetchall() if cursor.description is not None else []
+
+
+async def _is_alive(connection: Connection) -> bool:
+    """Looks before anything is sent: afterwards nobody could tell whether a statement was done, and may be repeated.
+
+    Postgres says nothing on an idle connection but farewell (it was restarted). Whether there is something to read is
+    one system call of a microsecond; only then the connection is asked.
+    """
+    try:
+        listening = select.poll()
+        listening.register(connection.fileno(), select.POLLIN)
+        if listening.poll(0):
+            await psycopg_pool.AsyncConnectionPool.check_connection(connection)
+    except psycopg.Error:
+        return False
+    return True
+
+
+@contextlib.asynccontextmanager
+async def _borrowed(pool: psycopg_pool.AsyncConnectionPool[Connection]) -> AsyncIterator[Connection]:
+    """A connection that has not died in the pool. The pool replaces those that have, and knows how long to wait."""
+    while True:
+        async with pool.connection() as connection:
+            if await _is_alive(connection):
+                yield connection
+                return
+            await connection.close()
 
 
 class Transaction:
@@ -69,7 +102,7 @@ class Transaction:
 
     async def rows(self, query: str, params: Params = NOTHING) -> list[Row]:
         if self._connection is None:
-            self._connection = await self._stack.enter_async_context(self._pool.connection())
+            self._connection = await self._stack.enter_async_context(_borrowed(self._pool))
             await self._stack.enter_async_context(self._connection.transaction())
         return await _run(self._connection, query, params)
 
@@ -128,23 +161,8 @@ class Database:
         return {name: stats.get(key, 0) for name, key in names.items()}
 
     async def rows(self, query: str, params: Params = NOTHING) -> list[Row]:
-        """Run one statement in a transaction of its own.
-
-        A connection may have died in the pool since it was used last (Postgres was restarted). The statement then never
-        reached the server, and runs once more on a new connection.
-        """
-        try:
-            return await self._rows(query, params)
-        except psycopg_pool.PoolTimeout:
-            raise
-        except psycopg.OperationalError as exc:
-            if exc.sqlstate is not None and not isinstance(exc, psycopg.errors.AdminShutdown):
-                raise
-            await self._pool.check()
-            return await self._rows(query, params)
-
-    async def _rows(self, query: str, params: Params) -> list[Row]:
-        async with self._pool.connection() as connection:
+        """Run one statement in a transaction of its own."""
+        async with _borrowed(self._pool) as connection:
             return await _run(connection, query, params)
 
     async def row(self, query: str, params: Params = NOTHING) -> Row | None:

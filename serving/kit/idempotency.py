@@ -18,8 +18,7 @@ from serving.kit.auth import UserId
 from serving.kit.db import Database, Transaction, violated
 from serving.kit.errors import ApiError, Detail, IdempotencyConflict, Unauthorized
 
-_KEPT: Final = "interval '24 hours'"
-_SWEPT_AT_ONCE: Final = 100
+KEPT: Final = "interval '24 hours'"
 
 IdempotencyKey = Annotated[
     str | None,
@@ -34,21 +33,15 @@ IdempotencyKey = Annotated[
     ),
 ]
 
-# An expired key is free again, also when nobody has swept it out yet.
+# An expired key is free again, also when it has not been swept out yet (kit.sweep).
 _CLAIM = f"""
 INSERT INTO idempotency_keys AS k (user_id, key, request_hash, status, answer)
 VALUES (%(user)s, %(key)s, %(request_hash)s, 0, 'null')
 ON CONFLICT (user_id, key) DO UPDATE
 SET request_hash = excluded.request_hash, status = 0, answer = 'null', created_at = clock_timestamp()
-WHERE k.created_at < clock_timestamp() - {_KEPT}
+WHERE k.created_at < clock_timestamp() - {KEPT}
 RETURNING true
 """  # noqa: S608  a constant of this module
-_SWEEP = f"""
-DELETE FROM idempotency_keys WHERE (user_id, key) IN (
-    SELECT user_id, key FROM idempotency_keys WHERE created_at < clock_timestamp() - {_KEPT}
-    ORDER BY created_at LIMIT {_SWEPT_AT_ONCE} FOR UPDATE SKIP LOCKED
-)
-"""  # noqa: S608  constants of this module
 _KEEP = """
 UPDATE idempotency_keys SET status = %(status)s, answer = %(answer)s::jsonb WHERE user_id = %(user)s AND key = %(key)s
 """
@@ -116,15 +109,13 @@ async def once(
 
 async def _claim(run: Transaction, asking: Asked) -> bool:
     """Whether the key is free. Waits while another request is at work under it."""
+    asked_for = {"user": asking.user, "key": asking.key, "request_hash": asking.request_hash}
     try:
-        rows = await run.rows(_CLAIM, {"user": asking.user, "key": asking.key, "request_hash": asking.request_hash})
+        return bool(await run.rows(_CLAIM, asked_for))
     except psycopg.errors.ForeignKeyViolation as exc:
         if violated(exc, "fk_idempotency_keys_user_id_users"):
             raise Unauthorized from exc  # the account was deleted a moment ago
         raise
-    if rows:
-        await run.rows(_SWEEP)
-    return bool(rows)
 
 
 async def _keep(run: Transaction, asking: Asked, outcome: Answer | ApiError) -> None:

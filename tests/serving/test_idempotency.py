@@ -142,20 +142,13 @@ def age(library: Library, key: str, by: dt.timedelta) -> None:
     library.run("UPDATE idempotency_keys SET created_at = created_at - %s WHERE key = %s", by, key)
 
 
-def test_keys_are_kept_a_day_and_swept_by_later_ones(service: Service, library: Library) -> None:
+def test_keys_are_kept_a_day(service: Service, library: Library) -> None:
     headers, reader = service.signed_in()
-    somebody = library.reader()
-    books = library.books(4)
-    for key, book in zip(("young", "old", "older"), books, strict=False):
+    books = library.books(2)
+    for key, book in zip(("young", "old"), books, strict=True):
         rate(service, book, headers, key)
-    library.run(
-        "INSERT INTO idempotency_keys (user_id, key, request_hash, status, answer)"
-        " SELECT %s, 'older', request_hash, status, answer FROM idempotency_keys WHERE key = 'older'",
-        somebody,
-    )
     age(library, "young", 23 * HOUR)
     age(library, "old", 25 * HOUR)
-    age(library, "older", 25 * HOUR)
     assert rate(service, books[0], headers, "young").status_code == 201
     assert refusal(rate(service, books[1], headers, "old")) == (409, "DUPLICATE_REVIEW"), "the key was free again"
     kept = library.run("SELECT user_id, key, status FROM idempotency_keys ORDER BY key")
