@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
@@ -23,6 +23,7 @@ from serving.kit.errors import BurstLimitExceeded, RateLimitExceeded, ServiceUna
 from serving.kit.http import Catch, Limits, Surroundings, TimeLimit
 from serving.kit.limits import Budgets, Limiter
 from serving.kit.metrics import Metrics
+from serving.kit.sweep import sweeping
 from serving.kit.throttle import RateLimits, Throttle
 from serving.monitoring.observer import Observer
 from serving.monitoring.router import monitoring, root
@@ -35,6 +36,9 @@ from serving.reviews.router import reviews
 from serving.settings import ServiceSettings
 from serving.users.router import IMPORT_PATH, users
 from serving.users.schemas import AROUND_A_FILE, LARGEST_EXPORT
+
+if TYPE_CHECKING:
+    from serving.kit.tracing import Tracing
 
 VERSION = "0.1.0"
 _ANY_LOCAL_PAGE = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
@@ -83,13 +87,15 @@ def create_app(
     tokens = Tokens(settings)
     throttle = _throttle(settings, tokens, metrics)
     observer = Observer(database, follower, metrics)
+    tracing = _tracing(settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await database.open()
         try:
             with follower.following():
-                async with pages.storing(), observer.observing(), throttle.counting():
+                sending = contextlib.nullcontext() if tracing is None else tracing.sending()
+                async with sending, pages.storing(), observer.observing(), throttle.counting(), sweeping(database):
                     yield
         finally:
             await database.close()
@@ -105,7 +111,7 @@ def create_app(
     app.state.passwords = Passwords()
     app.state.engine = Engine(database, follower, Popularity(), pages, metrics)
     failures.install(app)
-    _surround(app, settings, metrics, throttle)
+    _surround(app, settings, metrics, throttle, tracing)
     for router in (root, books, genres, reviews, recommendations, auth, monitoring, users):
         app.include_router(router, responses=_EVERYWHERE)
     return app
@@ -131,13 +137,23 @@ def _documented(lifespan: Any) -> FastAPI:  # noqa: ANN401  Starlette's own type
     )
 
 
+def _tracing(settings: ServiceSettings) -> "Tracing | None":
+    if settings.otlp_endpoint is None:
+        return None
+    from serving.kit.tracing import Tracing  # noqa: PLC0415  who wants no traces imports nothing of them
+
+    return Tracing(settings.otlp_endpoint, VERSION)
+
+
 def _throttle(settings: ServiceSettings, tokens: Tokens, metrics: Metrics) -> Throttle:
     shared = settings.redis_url
     limiter = Limiter(None if shared is None else shared.get_secret_value(), metrics) if settings.rate_limits else None
     return Throttle(limiter, Budgets(settings), Callers(tokens, settings.trusted_proxies), metrics)
 
 
-def _surround(app: FastAPI, settings: ServiceSettings, metrics: Metrics, throttle: Throttle) -> None:
+def _surround(
+    app: FastAPI, settings: ServiceSettings, metrics: Metrics, throttle: Throttle, tracing: "Tracing | None"
+) -> None:
     """Middleware, innermost first."""
     in_production = settings.env == "production"
     app.add_middleware(Limits, larger={IMPORT_PATH: LARGEST_EXPORT + AROUND_A_FILE})
@@ -155,3 +171,5 @@ def _surround(app: FastAPI, settings: ServiceSettings, metrics: Metrics, throttl
     app.add_middleware(
         Surroundings, metrics=metrics, trusted_hosts=settings.trusted_hosts, strict_transport=in_production
     )
+    if tracing is not None:
+        tracing.surround(app)

@@ -50,6 +50,8 @@ class ServiceSettings(BaseSettings):
         rate_limit_login_per_minute: Failed logins of one address, and of one account.
         rate_limit_register_per_minute: Registrations of one address, refused ones too.
         rate_limit_import_per_hour: Imports of one reader.
+        otlp_endpoint: Base address of an OpenTelemetry collector (OTLP over HTTP); empty: no traces, and nothing of
+            OpenTelemetry's exporter is imported.
         redis_url: Where replicas count together; empty: each process counts for itself.
         log_level: Lowest level that is written.
         database_url: Only looked at for the refusal; the entry point passes the address to ``create_app``.
@@ -86,6 +88,7 @@ class ServiceSettings(BaseSettings):
     rate_limit_register_per_minute: int = Field(default=3, ge=1, le=1_000_000)
     rate_limit_import_per_hour: int = Field(default=5, ge=1, le=1_000_000)
     redis_url: SecretStr | None = Field(default=None, validation_alias=AliasChoices("REDIS_URL", "redis_url"))
+    otlp_endpoint: Annotated[str, Field(pattern=r"^https?://\S+$")] | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     database_url: str | None = Field(
         default=None, validation_alias=AliasChoices("DATABASE_URL", "database_url"), repr=False

@@ -161,6 +161,18 @@ class Limits:
         await self.app(scope, counted, send)
 
 
+class _Answer:
+    """Passes an answer on, and remembers whether it has begun: then no other can be given."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.has_begun = False
+
+    async def __call__(self, message: Message) -> None:
+        self.has_begun = self.has_begun or message["type"] == "http.response.start"
+        await self._send(message)
+
+
 class TimeLimit:
     """Ends a request that takes too long, its statement in Postgres with it; nothing of its transaction is kept."""
 
@@ -172,18 +184,12 @@ class TimeLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        begun = False
-
-        async def watched(message: Message) -> None:
-            nonlocal begun
-            begun = begun or message["type"] == "http.response.start"
-            await send(message)
-
+        answer = _Answer(send)
         try:
             async with asyncio.timeout(self.seconds) as limit:
-                await self.app(scope, receive, watched)
+                await self.app(scope, receive, answer)
         except TimeoutError:
-            if begun or not limit.expired():
+            if answer.has_begun or not limit.expired():
                 raise
             log.warning("request took too long", seconds=self.seconds)
             await failure(ServiceUnavailable(), {"Connection": "close"})(scope, receive, send)
@@ -199,18 +205,12 @@ class Catch:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        begun = False
-
-        async def watched(message: Message) -> None:
-            nonlocal begun
-            begun = begun or message["type"] == "http.response.start"
-            await send(message)
-
+        answer = _Answer(send)
         try:
-            await self.app(scope, receive, watched)
+            await self.app(scope, receive, answer)
         except Exception:
             log.exception("unexpected failure")
-            if begun:
+            if answer.has_begun:
                 raise
             await _internal()(scope, receive, send)
 

@@ -14,12 +14,15 @@ REDACTED = "[redacted]"
 _SECRET_NAMES = ("password", "token", "secret", "authorization", "cookie", "database_url", "tracking_uri")
 
 request_id: contextvars.ContextVar[str | None] = contextvars.ContextVar("request_id", default=None)
+trace_id: contextvars.ContextVar[str | None] = contextvars.ContextVar("trace_id", default=None)
 
 
-def _with_request_id(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    current = request_id.get()
-    if current is not None:
-        event["request_id"] = current
+def with_ids(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The ids of the request that a line belongs to, and of its trace."""
+    for identity in (request_id, trace_id):
+        current = identity.get()
+        if current is not None:
+            event[identity.name] = current
     return event
 
 
@@ -48,7 +51,7 @@ def configure(level: str = "info") -> None:
     os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     shared: list[structlog.types.Processor] = [
-        _with_request_id,
+        with_ids,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

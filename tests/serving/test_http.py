@@ -1,12 +1,15 @@
 """What surrounds every request: envelope, ids, hosts, sizes, headers, failures of the framework."""
 
+import asyncio
 import datetime as dt
 import re
+from collections.abc import AsyncIterator
 
 import httpx2
 import pytest
 import structlog
 from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
 from starlette.testclient import TestClient
 
 from serving.kit.http import LARGEST_BODY, host_is_trusted
@@ -217,6 +220,34 @@ def test_an_unexpected_failure_is_500_and_tells_nothing(service: Service) -> Non
     assert "secret" not in answer.text
     assert [line["event"] for line in lines] == ["unexpected failure", "request"]
     assert lines[1]["status"] == 500
+
+
+def test_an_answer_that_breaks_off_in_the_middle_is_cut_and_gets_no_second_one_behind_it(start: Start) -> None:
+    service = start(request_timeout_seconds=2)  # enough to begin an answer on a busy machine
+    sent = []
+
+    async def pieces(failure: Exception | None) -> AsyncIterator[bytes]:
+        yield b"the beginning"
+        if failure is not None:
+            raise failure
+        await asyncio.sleep(30)
+        sent.append("the end")
+
+    @service.app.get("/broken")
+    async def broken() -> StreamingResponse:
+        return StreamingResponse(pieces(RuntimeError("the secret plan")))
+
+    @service.app.get("/slow")
+    async def slow() -> StreamingResponse:
+        return StreamingResponse(pieces(None))
+
+    with structlog.testing.capture_logs() as lines:
+        with pytest.raises(RuntimeError, match="the secret plan"):
+            service.client.get("/broken")
+        with pytest.raises(TimeoutError):
+            service.client.get("/slow")
+    assert sent == []
+    assert [line["event"] for line in lines] == ["unexpected failure", "request"] * 2
 
 
 def test_a_postgres_that_is_away_is_503(start: Start, library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
