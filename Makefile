@@ -1,6 +1,6 @@
 # BRS. `make` alone prints this list. Everything runs from .venv, which the first target that needs it makes.
 .DEFAULT_GOAL := help
-.PHONY: help up test fuzz lint format lock bench openapi clean
+.PHONY: help up test coverage fuzz lint format lock bench openapi clean
 PYTHON := .venv/bin/python
 
 help:  ## this list
@@ -11,6 +11,9 @@ up: .venv/installed  ## start BRS: database, sample library, first model, API an
 
 test: .venv/installed  ## all tests, in parallel, on a real Postgres (ARGS="-k reviews")
 	@$(PYTHON) -m pytest -n auto --dist worksteal $(ARGS)
+
+coverage: .venv/installed  ## branch coverage of data and serving, at least 95 % (ARGS="--cov-report html")
+	@$(PYTHON) -m pytest -n auto --dist worksteal tests/data tests/serving --cov --cov-fail-under 95 $(ARGS)
 
 fuzz: .venv/installed  ## ask the API everything its document allows, for long and with a new seed each time
 	@BRS_FUZZ_EXAMPLES=$${EXAMPLES:-500} BRS_FUZZ_SEED=$$$$ $(PYTHON) -m pytest tests/serving/test_fuzz.py --timeout 14400
@@ -29,7 +32,7 @@ lock: .venv/installed  ## resolve the dependencies again, one lock per environme
 	@deploy/local/lock
 
 bench: .venv/installed  ## what loading, learning and answering cost on this machine
-	@$(PYTHON) -m brs bench
+	@$(PYTHON) -m brs bench $(ARGS)
 
 openapi: .venv/installed  ## write the OpenAPI document that is kept for review
 	@$(PYTHON) -m serving.openapi

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from data.settings import StateSettings
+from deploy.local.bench.command import bench
 from deploy.local.command import LIBRARIES, PORT, SIZE, STYLE, Commands, saying, set_defaults, state
 
 
@@ -249,16 +250,7 @@ def doctor(*, as_json: bool) -> None:
     sys.exit(0 if all(finding.ok for finding in findings) else 1)
 
 
-@main.command(epilog="Example: brs bench --ratings 100000")
-@click.option("--ratings", type=click.IntRange(1000), default=100_000, show_default=True)
-@click.option("--books", type=click.IntRange(100), default=10_000, show_default=True)
-def bench(ratings: int, books: int) -> None:
-    """What loading, learning and answering cost here, on a generated library in a temporary folder."""
-    from deploy.local.bench import run as measure
-    from deploy.local.supervisor import ChildFailed
-
-    with saying(ChildFailed):
-        measure(books=books, ratings=ratings)
+main.add_command(bench)
 
 
 @main.group()

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from brs import main
-from deploy.local.bench import forget_settings
+from deploy.local.bench.library import forget_settings
 
 ROOT = Path(__file__).parents[2]
 BOOKS_HEADER = (

@@ -1,0 +1,1 @@
+"""`brs bench`: what loading, learning and answering cost, and how the service stands many clients."""
