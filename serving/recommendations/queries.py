@@ -16,7 +16,8 @@ _READER: Final = """
 SELECT r.books, r.stars, r.times,
        ARRAY(SELECT book_id FROM muted_books WHERE user_id = %(user)s),
        ARRAY(SELECT book_id FROM hidden_books WHERE user_id = %(user)s),
-       coalesce((SELECT enabled FROM reader_settings WHERE user_id = %(user)s), true)
+       coalesce((SELECT enabled FROM reader_settings WHERE user_id = %(user)s), true),
+       (SELECT ARRAY(SELECT book_id FROM book_genres WHERE genre_id = g.id) FROM genres g WHERE g.id = %(genre)s::uuid)
 FROM (
     SELECT coalesce(array_agg(book_id), '{}') AS books, coalesce(array_agg(rating), '{}') AS stars,
            coalesce(array_agg(created_at), '{}') AS times
@@ -62,7 +63,10 @@ ORDER BY score DESC, c.id LIMIT %(depth)s
 
 
 class Known(NamedTuple):
-    """What is stored of a reader; ``books``, ``stars`` and ``times`` run side by side, oldest rating first."""
+    """What is stored of a reader; ``books``, ``stars`` and ``times`` run side by side, oldest rating first.
+
+    ``of_genre`` are the books of the genre that was asked for; ``None`` without such a genre.
+    """
 
     books: Sequence[uuid.UUID]
     stars: Sequence[int]
@@ -70,6 +74,7 @@ class Known(NamedTuple):
     muted: Sequence[uuid.UUID]
     hidden: Sequence[uuid.UUID]
     enabled: bool
+    of_genre: Sequence[uuid.UUID] | None
 
 
 class Shown(NamedTuple):
@@ -77,8 +82,8 @@ class Shown(NamedTuple):
     json: str | None  # only for books that were picked
 
 
-async def reader(run: Runs, user: UserId) -> Known:
-    rows = await run.rows(_READER, {"user": user})
+async def reader(run: Runs, user: UserId, genre: uuid.UUID | None) -> Known:
+    rows = await run.rows(_READER, {"user": user, "genre": genre})
     return Known(*rows[0])
 
 

@@ -103,8 +103,10 @@ async def personal(engine: Engine, reader: CurrentReader, query: PersonalQuery) 
     Raises:
         GenreNotFound.
     """
-    known = await queries.reader(engine.database, reader.id)
-    within = await _genre(engine, query.genre_id)
+    known = await queries.reader(engine.database, reader.id, query.genre_id)
+    if query.genre_id is not None and known.of_genre is None:
+        raise GenreNotFound
+    within = None if known.of_genre is None else frozenset(known.of_genre)
     asked = Reader(
         ratings=tuple(map(Rating, known.books, known.stars, known.times)),
         muted=frozenset(known.muted),

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,7 +9,19 @@ import psycopg
 import pytest
 
 from data import database
-from data.database import DatabaseUnavailable, connect, current, downgrade, head, migrate, opened, plain_url
+from data.database import (
+    Databases,
+    DatabaseUnavailable,
+    connect,
+    current,
+    downgrade,
+    head,
+    how_to_mend,
+    migrate,
+    opened,
+    plain_url,
+    tracking_uri,
+)
 from data.settings import StateSettings
 
 
@@ -74,6 +87,75 @@ def test_a_user_who_may_not_create_databases_is_told_what_to_set(
         pass
 
 
+def test_databases_that_are_named_are_taken_as_they_are_and_none_is_made(clone: Callable[[str | None], str]) -> None:
+    url = clone(None)
+    settings = StateSettings(
+        database_url=url,
+        dagster_database_url="postgres://d@elsewhere/runs",
+        mlflow_database_url="postgresql+psycopg2://m@elsewhere/models",
+    )
+    with opened(settings) as databases:
+        assert databases == Databases(url, "postgresql://d@elsewhere/runs", "postgresql://m@elsewhere/models")
+
+
+def test_who_asks_for_none_makes_none(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    monkeypatch.setattr(database, "_create_beside", lambda _, name: made.append(name))
+    with opened(StateSettings(database_url=database_url), create=()) as databases:
+        assert databases.dagster.endswith("/dagster") or "/dagster?" in databases.dagster
+    assert made == []
+    with opened(StateSettings(database_url=database_url), create=("mlflow",)):
+        assert made == ["mlflow"]
+
+
+def test_many_who_make_a_database_at_once_make_it_once(server_url: Callable[[str], str]) -> None:
+    name, postgres = f"test_{uuid.uuid4().hex[:12]}", server_url("postgres")
+    try:
+        with ThreadPoolExecutor(6) as pool:
+            list(pool.map(lambda _: database._create_if_missing(postgres, name), range(6)))
+        with connect(server_url(name)) as connection:
+            assert connection.info.dbname == name
+    finally:
+        with connect(postgres, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+def test_a_postgres_that_is_too_old_is_named(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "OLDEST_SUPPORTED", 990000)
+    with (
+        pytest.raises(DatabaseUnavailable, match=r"PostgreSQL 1\d; 15 or newer"),
+        opened(StateSettings(database_url=database_url)),
+    ):
+        pass
+
+
+def test_an_embedded_server_that_cannot_be_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DatabaseUnavailable, match="BRS_HOME") as refusal, opened(StateSettings(home=tmp_path / "file")):
+        pass
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_schema_that_does_not_fit_says_how_to_mend_it(clone: Callable[[str | None], str]) -> None:
+    url = clone(None)
+    assert current(url) is None
+    assert "brs migrate" in how_to_mend(None)
+    assert "brs migrate" in how_to_mend(head())
+    migrate(url)
+    with connect(url) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'of_tomorrow'")
+    with pytest.raises(DatabaseUnavailable, match=rf"of_tomorrow.*newer release.*{head()}"):
+        migrate(url)
+    assert current(url) == "of_tomorrow"
+
+
+def test_models_are_kept_by_the_named_server_or_else_in_the_database() -> None:
+    databases = Databases("postgresql://a/b", "postgresql://a/d", "postgresql://me:secret@a/m")
+    assert tracking_uri(StateSettings(), databases) == "postgresql+psycopg2://me:secret@a/m"
+    named = StateSettings(mlflow_tracking_uri="http://mlflow:5000")
+    assert tracking_uri(named, databases) == "http://mlflow:5000"
+
+
 @pytest.mark.parametrize(
     ("url", "says"),
     [
@@ -81,6 +163,7 @@ def test_a_user_who_may_not_create_databases_is_told_what_to_set(
         ("mysql://somewhere/brs", "not a Postgres URL"),
         ("not a url", "not a Postgres URL"),
         ("postgresql://u@h:notaport/brs", "DATABASE_URL"),
+        ("postgresql://u@[::1/brs", "not a Postgres URL"),
     ],
 )
 def test_an_unusable_url_is_one_clear_line(url: str, says: str) -> None:

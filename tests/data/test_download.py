@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import socket
+import struct
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from data.loading import SourceError
+from data.sources import download
 from data.sources.download import fetch_goodbooks
 
 
@@ -32,7 +35,9 @@ class Line:
     content: bytes = CONTENT
     etag: str | None = '"one"'
     cut_after: list[int] = field(default_factory=list)
+    reset_after: list[int] = field(default_factory=list)
     corrupt_at: list[int] = field(default_factory=list)
+    moved: list[int] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
     ranges: bool = True
     requests: list[tuple[str | None, str | None]] = field(default_factory=list)
@@ -66,6 +71,8 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
             body, start = line.body(), 0
             if line.ranges and self.headers["Range"] and self.headers["If-Range"] == line.etag:
                 start = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+            if start and line.moved:
+                start += line.moved.pop(0)
             self.send_response(206 if start else 200)
             self.send_header("Content-Length", str(len(body) - start))
             if start:
@@ -73,6 +80,13 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
             if line.etag:
                 self.send_header("ETag", line.etag)
             self.end_headers()
+            if line.reset_after:
+                self.wfile.write(body[start : line.reset_after.pop(0)])
+                # With no time to linger, closing resets the connection.
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self.close_connection = True
+                self.connection.close()
+                return
             self.wfile.write(body[start : line.cut_after.pop(0)] if line.cut_after else body[start:])
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class calls it so
@@ -132,6 +146,28 @@ def test_the_next_call_continues_what_the_last_one_left(fetch: Fetch, place: Pla
     place.line.cut_after, place.line.requests = [], []
     assert fetch().read_bytes() == CONTENT
     assert place.line.requests == [("bytes=100000-", '"one"')]
+
+
+def test_a_reset_connection_is_tried_again(fetch: Fetch, place: Place) -> None:
+    place.line.reset_after = [200_000, 400_000]
+    assert fetch().read_bytes() == CONTENT
+    assert len(place.line.requests) == 3
+
+
+def test_a_server_that_continues_at_another_place_is_asked_for_all_again(fetch: Fetch, place: Place) -> None:
+    place.line.cut_after, place.line.moved = [100_000], [7]
+    assert fetch().read_bytes() == CONTENT
+    assert place.line.requests == [(None, None), ("bytes=100000-", '"one"'), (None, None)]
+
+
+def test_a_line_that_brings_a_little_each_time_is_not_asked_for_ever(
+    fetch: Fetch, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "MOST_ATTEMPTS", 7)
+    place.line.cut_after = [1000 * (1 + number) for number in range(20)]
+    with pytest.raises(SourceError, match=r"after 7,000 of [\d,]+ bytes"):
+        fetch()
+    assert len(place.line.requests) == 7
 
 
 def test_a_file_that_changed_meanwhile_is_fetched_anew(fetch: Fetch, place: Place) -> None:

@@ -624,3 +624,88 @@ def test_a_user_without_a_name_is_told_to_bring_a_postgres(place: Path, starts: 
         f"user id {unnamed} has no entry in /etc/passwd, which Postgres insists on: "
         "set DATABASE_URL to a Postgres of your own"
     )
+
+
+class WithoutProc(type(Path())):  # type: ignore[misc]  # the class of this system's paths
+    """As on a system that has no /proc."""
+
+    def exists(self) -> bool:
+        return not str(self).startswith("/proc") and super().exists()
+
+
+def test_without_proc_processes_are_told_by_ps(monkeypatch: pytest.MonkeyPatch) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()", "told by ps"], stdin=subprocess.PIPE) as process:
+        monkeypatch.setattr(embedded_reaper, "Path", WithoutProc)
+        assert "told by ps" in embedded_reaper.command_of(process.pid)
+        assert embedded_reaper.commands()[process.pid] == embedded_reaper.command_of(process.pid)
+        assert not embedded_reaper._has_ended(process.pid)
+        process.communicate()
+    assert embedded_reaper.command_of(process.pid) == ""
+    assert embedded_reaper._has_ended(process.pid)
+
+
+def test_what_a_dead_server_left_is_swept_up_unless_somebody_answers_there(place: Path) -> None:
+    data_dir, sockets = place / "pg18", place / "sockets"
+    data_dir.mkdir()
+    sockets.mkdir()
+    address = sockets / ".s.PGSQL.5432"
+    left = ["999999999", str(data_dir), "0", "5432", str(sockets), "", "1 2", "ready"]
+    (data_dir / "postmaster.pid").write_text("\n".join(left))
+    with socket.socket(socket.AF_UNIX) as listener:  # as a server in another container, whose processes are not seen
+        listener.bind(str(address))
+        listener.listen()
+        assert embedded_reaper.stop(data_dir, "nobody-has-this-name") is False
+        assert (data_dir / "postmaster.pid").exists()
+        assert address.exists()
+    assert embedded_reaper.stop(data_dir, "nobody-has-this-name") is False
+    assert not (data_dir / "postmaster.pid").exists()
+    assert not sockets.exists()
+
+
+def test_a_half_written_pid_file_is_none(tmp_path: Path) -> None:
+    (tmp_path / "postmaster.pid").write_text("")
+    assert embedded_reaper.read_pid_file(tmp_path) is None
+    (tmp_path / "postmaster.pid").write_text("77\n")
+    assert embedded_reaper.read_pid_file(tmp_path) == (77, 0, Path(), -1, "")
+
+
+def test_a_plain_user_is_their_own_account_if_the_system_knows_their_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: pwd.getpwnam("nobody").pw_uid)
+    assert embedded_account.account_for(tmp_path) is None
+    assert embedded_account.reaches(None, tmp_path / "anything")
+    monkeypatch.setattr(os, "geteuid", lambda: 4_000_000_000)
+    with pytest.raises(embedded.EmbeddedUnavailable, match=r"4000000000 has no entry.*DATABASE_URL"):
+        embedded_account.account_for(tmp_path)
+
+
+@as_root
+def test_a_database_that_belongs_to_root_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "PG_VERSION").touch()
+    with pytest.raises(embedded.EmbeddedUnavailable, match=r"belongs to root.*move it away"):
+        embedded_account.account_for(tmp_path)
+
+
+def test_a_system_user_that_cannot_be_made_is_one_line_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded_account, "SYSTEM_USER", "brs-nobody-has-it")
+    monkeypatch.setattr(embedded_account.shutil, "which", lambda *_, **__: None)
+    with pytest.raises(embedded.EmbeddedUnavailable, match="there is no useradd"):
+        embedded_account._system_user()
+    refuses = tmp_path / "useradd"
+    refuses.write_text("#!/bin/sh\necho 'no room for users' >&2\nexit 1\n")
+    refuses.chmod(0o755)
+    monkeypatch.setattr(embedded_account.shutil, "which", lambda *_, **__: str(refuses))
+    monkeypatch.setattr(embedded_account.time, "sleep", lambda _: None)
+    with pytest.raises(embedded.EmbeddedUnavailable, match=r"no room for users.*DATABASE_URL"):
+        embedded_account._system_user()
+
+
+def test_a_server_that_can_enter_no_folder_at_all_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded_account, "SYSTEM_DIR", tmp_path / "system")
+    monkeypatch.setattr(embedded_account, "reaches", lambda *_: False)
+    (tmp_path / "home").mkdir()
+    with pytest.raises(embedded.EmbeddedUnavailable, match="can enter neither"):
+        embedded_account.make_base(tmp_path / "home", None)

@@ -137,3 +137,11 @@ def test_the_file_holds_no_column_that_names_a_person(stored: Path, tmp_path: Pa
         str(name) for (name,) in ask(out, "SELECT DISTINCT column_name FROM duckdb_columns() WHERE NOT internal")
     }
     assert not columns & {"email", "first_name", "last_name", "user_id", "review_text", "password_hash"}
+
+
+def test_a_place_that_cannot_be_written_is_one_line(stored: Path, tmp_path: Path) -> None:
+    (tmp_path / "brs.duckdb").mkdir()  # a folder is in the way
+    with pytest.raises(OSError, match=r"brs\.duckdb") as refusal:
+        export(stored, tmp_path / "brs.duckdb")
+    assert "\n" not in str(refusal.value)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("brs")] == ["brs.duckdb"]

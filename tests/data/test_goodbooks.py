@@ -100,6 +100,22 @@ def test_books_get_series_isbn_year_language_and_cover(folder: Folder) -> None:
     assert (comma.isbn, comma.publication_date, comma.language, comma.cover_image_url) == (None, None, None, None)
 
 
+@pytest.mark.parametrize(
+    "cover", ["https://[broken/1.jpg", "ftp://i.example/1.jpg", "1.jpg", "https://i.example/" + "x" * 999]
+)
+def test_a_cover_that_is_no_address_of_a_picture_is_left_out(folder: Folder, cover: str) -> None:
+    books = "\n".join([HEADER, *(book_line(key, f"Book {key}", cover=cover) for key in range(1, 5))])
+    with open_goodbooks(folder({"books.csv": books})) as source:
+        assert {book.cover_image_url for book in source.books()} == {None}
+
+
+@pytest.mark.parametrize("name", ["books.csv", "ratings.csv"])
+def test_a_file_without_rows_is_named(folder: Folder, name: str) -> None:
+    header = FILES[name].partition("\n")[0]
+    with pytest.raises(SourceError, match=rf"{name} has no rows"), open_goodbooks(folder({name: header})) as source:
+        list(source.books())
+
+
 def test_of_two_books_with_one_isbn_the_first_keeps_it(folder: Folder) -> None:
     with open_goodbooks(folder()) as source:
         books = books_of(source)

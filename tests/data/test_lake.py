@@ -166,6 +166,9 @@ def test_a_failing_extraction_leaves_the_old_files_and_nothing_else(
 
     assert lake.last_snapshot(tmp_path) == old
     assert all(lake.is_of_snapshot(tmp_path, name, old) for name in lake.TABLES)
+    (tmp_path / f"{lake.TABLES[0]}.parquet").rename(tmp_path / "elsewhere")
+    assert not lake.is_of_snapshot(tmp_path, lake.TABLES[0], old)
+    (tmp_path / "elsewhere").rename(tmp_path / f"{lake.TABLES[0]}.parquet")
     assert {path.name for path in tmp_path.iterdir()} == {*(f"{name}.parquet" for name in lake.TABLES), lake.MANIFEST}
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from data.database import connect
 from data.loading import ReviewRow, Source, SourceError, load
-from data.sample import clock, shelf
+from data.sample import clock, shelf, simulate
 from data.sample.catalogue import HERE, OPENED, Book, read_books, read_genres
 from data.sample.simulate import SEED, generate
 from data.sources.sample import sample_library
@@ -55,6 +55,15 @@ def test_the_simulator_gives_the_committed_files_again() -> None:
     assert set(again) == set(SIMULATED)
     for name, raw in again.items():
         assert content(name, raw) == content(name, (HERE / name).read_bytes()), name
+
+
+def test_the_simulator_writes_its_files_into_the_folder_that_it_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(simulate, "generate", lambda: {"readers.csv": b"reader\n1\n", "ratings.csv.gz": b"packed"})
+    simulate.main(tmp_path)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == simulate.generate()
+    assert f"{tmp_path / 'readers.csv'}: 9 bytes" in capsys.readouterr().out
 
 
 def test_packed_files_carry_neither_name_nor_time() -> None:

@@ -1,6 +1,7 @@
 """Probes, metrics, service card."""
 
 import os
+import resource
 import subprocess
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from prometheus_client import CollectorRegistry, Histogram
 
 from data.database import head
 from serving.kit.metrics import Metrics
+from serving.monitoring import build, machine
 from serving.monitoring.numbers import quantile, summary
 from tests.serving.conftest import FakeRegistry, Library, Service, Start, two_tastes
 
@@ -204,3 +206,36 @@ def test_gauges_of_workers_that_are_gone_are_forgotten(tmp_path: Path) -> None:
         file.touch()
     Metrics(tmp_path)
     assert [file.exists() for file in files] == [False, True]
+
+
+def test_gauges_of_a_worker_that_another_user_runs_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(pid: int, number: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", forbidden)
+    file = tmp_path / "gauge_livesum_77.db"
+    file.touch()
+    Metrics(tmp_path)
+    assert file.exists()
+
+
+@pytest.mark.parametrize(("platform", "unit"), [("linux", 1024), ("darwin", 1)])
+def test_where_no_proc_tells_the_memory_the_peak_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, platform: str, unit: int
+) -> None:
+    now = machine.memory()["resident_bytes"]
+    monkeypatch.setattr(machine, "_STATM", tmp_path / "nothing")
+    monkeypatch.setattr(machine.sys, "platform", platform)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert machine.memory()["resident_bytes"] == peak * unit
+    assert 10_000_000 < now <= peak * 1024 * 1.1
+
+
+def test_without_a_checkout_or_git_the_commit_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ask = build.commit_of_checkout.__wrapped__
+    monkeypatch.setattr(build, "_ROOT", tmp_path)
+    assert ask() is None
+    (tmp_path / ".git").mkdir()  # no repository, whatever it is called
+    assert ask() is None
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert ask() is None

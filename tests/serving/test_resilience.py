@@ -15,6 +15,7 @@ import httpx2
 import psycopg
 import pytest
 from psycopg import sql
+from pwdlib.hashers.argon2 import Argon2Hasher
 from structlog.testing import capture_logs
 
 from data.database import connect, migrate
@@ -160,6 +161,28 @@ def seconds_to_refuse(service: Service, email: str) -> float:
     return seconds
 
 
+def test_login_hashes_once_for_every_kind_of_account(
+    service: Service, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The work is the same, whatever the machine's mood: one Argon2 of the same cost."""
+    service.register("known@example.org")
+    service.register("disabled@example.org")
+    library.run("UPDATE users SET is_active = false WHERE email = 'disabled@example.org'")
+    loaded = library.run("SELECT email FROM users WHERE id = %s", library.reader())[0][0]
+    costs: list[str] = []
+    verify = Argon2Hasher.verify
+
+    def counted(hasher: Argon2Hasher, password: str | bytes, known: str | bytes) -> bool:
+        costs.append(str(known).rpartition("$")[0].rpartition("$")[0])  # without salt and hash
+        return verify(hasher, password, known)
+
+    monkeypatch.setattr(Argon2Hasher, "verify", counted)
+    for email in ("known@example.org", "disabled@example.org", loaded, "nobody@example.org", "no address at all"):
+        seconds_to_refuse(service, email)
+    assert len(costs) == 5
+    assert set(costs) == {"$argon2id$v=19$m=19456,t=2,p=1"}
+
+
 @pytest.mark.slow
 def test_login_takes_the_same_time_for_known_and_unknown_accounts(service: Service) -> None:
     service.register("known@example.org")
@@ -237,3 +260,15 @@ def test_a_stop_does_not_wait_for_a_postgres_that_is_away(monkeypatch: pytest.Mo
         assert asyncio.run(stop()) < 3
     assert sum(line["pages"] for line in lines if line["event"] == "served pages were not stored") == 500
     assert b"brs_served_pages_lost_total 500.0" in metrics.exposition()
+
+
+def test_pages_that_find_no_room_are_counted_as_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.recommendations.pages._ROOM", 2)
+    metrics = Metrics()
+    pages = Pages(Database("postgresql://127.0.0.1:9/brs", pool_size=1, statement_timeout=1), metrics)
+    page = ServedPage(uuid.uuid4(), UserId(uuid.uuid4()), "personal", None, None, {}, False, "2026-11-22T20:15:22Z", [])
+    with capture_logs() as lines:
+        for _ in range(5):
+            pages.put(page)
+    assert [(line["event"], line["pages"]) for line in lines] == [("served pages were not stored", 1)] * 3
+    assert b"brs_served_pages_lost_total 3.0" in metrics.exposition()

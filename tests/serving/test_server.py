@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import errno
 import json
 import os
 import re
@@ -16,8 +17,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from uvicorn.config import STARTUP_FAILURE
 
-from serving.server import serve
+from serving.server import _why_not, serve
 from tests.serving.conftest import Library
 
 ROOT = Path(__file__).parents[2]
@@ -233,3 +235,28 @@ def test_no_secret_is_in_a_log_line_or_a_refusal(environment: dict[str, str], li
     for secret in {*secrets, "h1dden-redis"}:
         assert secret not in lines
         assert all(secret not in body for body in refusals)
+
+
+def test_an_address_of_somebody_else_is_one_clear_line(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    assert serve("192.0.2.1", 0) == 1  # of the range that is kept for documentation
+    said = capsys.readouterr().err
+    assert said.startswith("brs serve: cannot listen on 192.0.2.1, port 0: ")
+    assert said.count("\n") == 1
+    assert _why_not(PermissionError(errno.EACCES, "no"), "::1", 80).startswith("port 80 on ::1 is not allowed")
+
+
+def test_a_worker_without_postgres_says_so_and_ends_as_one_that_cannot_start() -> None:
+    program = (
+        "import pathlib; from data.settings import StateSettings; from serving.server import app_of_worker;"
+        "from serving.settings import ServiceSettings;"
+        "state = StateSettings(database_url='postgresql://brs:hush@127.0.0.1:9/brs');"
+        "app_of_worker(ServiceSettings(), state, pathlib.Path('unused'))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == STARTUP_FAILURE
+    line = json.loads(done.stderr)
+    assert (line["event"], "Postgres does not answer" in line["reason"]) == ("worker cannot start", True)
+    assert "hush" not in done.stderr
