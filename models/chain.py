@@ -1,13 +1,16 @@
 """A chain of sources: each fills what those before it have left open."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 from uuid import UUID
 
 from models.reader import Pick, Reader
+
+EDITIONS = 10
+"""So many books more are asked for where other editions of what is there already have to go."""
 
 
 class Source(Protocol):
@@ -27,6 +30,18 @@ class Source(Protocol):
         ...
 
 
+class Shelf(Protocol):
+    """What a list must know of the books in it."""
+
+    def work(self, book: UUID) -> Hashable:
+        """The same for editions of one work, and for nothing else; of an unknown book the book itself."""
+        ...
+
+    def in_order(self, books: Sequence[UUID]) -> Sequence[int]:
+        """Their places, rearranged where a volume would stand before an earlier one of its series."""
+        ...
+
+
 @dataclass
 class Page:
     """What the reader gets; ``degraded`` when a source failed, so that the list is not what it should have been."""
@@ -41,6 +56,7 @@ def page(
     n: int,
     *,
     within: AbstractSet[UUID] | None = None,
+    shelf: Shelf | None = None,
     on_failure: Callable[[str, Exception], None],
 ) -> Page:
     """Asks one source after another until ``n`` books are found; the first to choose a book keeps it.
@@ -54,34 +70,53 @@ def page(
         reader: Whose page it is.
         n: Its length, where the library suffices.
         within: When given, only these books may be picked.
+        shelf: When given, no work is there twice or in an edition of what is barred, and volumes stand in their order.
         on_failure: Told the name of a source that raised, and what; the sources after it go on.
     """
     answer = Page()
-    taken = set(reader.barred)
+    work: Callable[[UUID], Hashable] = shelf.work if shelf is not None else _itself
+    taken = set(map(work, reader.barred))
     for source in sources:
         missing = n - len(answer.picks)
         if missing <= 0:
             break
         try:
             # Books taken already may come again: ask for as many more.
-            offered = source.picks(reader, missing + len(answer.picks), within)
+            offered = source.picks(reader, missing + len(answer.picks) + (EDITIONS if shelf is not None else 0), within)
         except Exception as failure:  # noqa: BLE001 - a source is a plug-in; its failure is reported and shown, never hidden
             on_failure(source.name, failure)
             answer.degraded = True
             continue
         ceiling = answer.picks[-1].score if answer.picks else 1.0
-        for pick in _sound(offered, taken, within)[:missing]:
+        for key, pick in list(_sound(offered, work, taken, within).items())[:missing]:
             score = min(ceiling * pick.score, answer.picks[-1].score if answer.picks else 1.0)
             answer.picks.append(replace(pick, score=score))
-            taken.add(pick.book_id)
+            taken.add(key)
+    if shelf is not None:
+        answer.picks = _rearranged(answer.picks, shelf.in_order([pick.book_id for pick in answer.picks]))
     return answer
 
 
-def _sound(offered: Sequence[Pick], taken: AbstractSet[UUID], within: AbstractSet[UUID] | None) -> list[Pick]:
-    """What may go on the page of what a source offers: allowed books with usable scores, each once."""
-    kept: dict[UUID, Pick] = {}
+def _itself(book: UUID) -> Hashable:
+    return book
+
+
+def _sound(
+    offered: Sequence[Pick],
+    work: Callable[[UUID], Hashable],
+    taken: AbstractSet[Hashable],
+    within: AbstractSet[UUID] | None,
+) -> dict[Hashable, Pick]:
+    """What may go on the page of what a source offers, by work: allowed books with usable scores, each once."""
+    kept: dict[Hashable, Pick] = {}
     for pick in offered:
-        allowed = pick.book_id not in taken and (within is None or pick.book_id in within)
+        key = work(pick.book_id)
+        allowed = key not in taken and (within is None or pick.book_id in within)
         if allowed and math.isfinite(pick.score) and 0 <= pick.score <= 1:
-            kept.setdefault(pick.book_id, pick)
-    return list(kept.values())
+            kept.setdefault(key, pick)
+    return kept
+
+
+def _rearranged(picks: Sequence[Pick], order: Sequence[int]) -> list[Pick]:
+    """The scores belong to the places, so that they go on never to rise."""
+    return [replace(picks[at], score=place.score) for at, place in zip(order, picks, strict=True)]

@@ -7,6 +7,8 @@ from typing import NamedTuple
 from uuid import UUID
 
 LOWEST_STARS, HIGHEST_STARS = 1, 5
+LIKED_FROM = 4
+"""A book with so many stars is one that the reader came to like."""
 
 
 class Rating(NamedTuple):

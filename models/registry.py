@@ -3,30 +3,28 @@
 import json
 import re
 import shutil
-import socket
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import parse_qs, urlsplit
+from typing import TYPE_CHECKING
 
 from models.bundle import Json
+from models.registry_client import first_line, knock, public, told_as, unless_missing
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-CHAMPION = "champion"
+CHAMPION, CHALLENGER = "champion", "challenger"
+REASON = "gate"  # tag of a run: what the gate said of its bundle
+PASSED = "gate.passed"  # tag of a run whose bundle may answer readers
 BUNDLE = "bundle"  # the artifact folder of a run that holds its bundle
 PAST = "brs.champions"  # tag of the registered model: versions that were champion, oldest first, as JSON
 REMEMBERED = 50
-PATIENCE = 3.0  # seconds to wait for a connection
-Found = TypeVar("Found")
-DEFAULT_PORTS = {"http": 80, "https": 443, "postgresql": 5432}
 
 
 class RegistryUnavailable(RuntimeError):
@@ -37,13 +35,17 @@ class UnknownVersion(LookupError):
     """There is no such version."""
 
 
+class NotPassed(ValueError):
+    """The gate refused this version, or never saw it."""
+
+
 class NothingToRollBackTo(LookupError):
     """No version was champion before the present one."""
 
 
 @dataclass(frozen=True)
 class Version:
-    """One published bundle; ``version`` is MLflow's number as text, ``created_at`` aware."""
+    """One published bundle; ``version`` is MLflow's number as text, ``created_at`` aware, ``params`` the recipe."""
 
     name: str
     version: str
@@ -51,6 +53,12 @@ class Version:
     created_at: datetime
     aliases: tuple[str, ...]
     metrics: Mapping[str, float]
+    params: Mapping[str, Json] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def passed(self) -> bool:
+        return self.tags.get(PASSED) == "true"
 
 
 class Registry:
@@ -76,9 +84,24 @@ class Registry:
 
     def champion(self) -> Version | None:
         """What should answer; None while nothing was promoted, whether or not anything was stored."""
+        return self._called(CHAMPION)
+
+    def challenger(self) -> Version | None:
+        """What somebody put beside the champion by hand; None where nobody did."""
+        return self._called(CHALLENGER)
+
+    def _called(self, alias: str) -> Version | None:
         with self._asking() as client:
-            found = _unless_missing(lambda: client.get_model_version_by_alias(self.name, CHAMPION))
+            found = unless_missing(lambda: client.get_model_version_by_alias(self.name, alias))
             return None if found is None else self._version(found)
+
+    def latest(self) -> Version | None:
+        """What was stored last, promoted or not."""
+        with self._asking() as client:
+            newest = client.search_model_versions(
+                f"name = '{self.name}'", max_results=1, order_by=["version_number DESC"]
+            )
+            return self._version(newest[0]) if newest else None
 
     def versions(self) -> list[Version]:
         """All that was stored, newest first."""
@@ -89,7 +112,7 @@ class Registry:
                 batch = client.search_model_versions(f"name = '{self.name}'", page_token=batch.token)
                 found += batch
             # The list leaves aliases out, the model has them all.
-            model = _unless_missing(lambda: client.get_registered_model(self.name))
+            model = unless_missing(lambda: client.get_registered_model(self.name))
             aliases: Mapping[str, str] = model.aliases if model else {}
             newest_first = sorted(found, key=lambda one: int(one.version), reverse=True)
             return [self._version(one, aliases) for one in newest_first]
@@ -142,7 +165,7 @@ class Registry:
                 client.log_batch(
                     run_id,
                     metrics=[Metric(name, value, now, 0) for name, value in metrics.items()],
-                    params=[Param(name, str(value)) for name, value in params.items()],
+                    params=[Param(name, json.dumps(value)) for name, value in params.items()],
                     tags=[RunTag(name, value) for name, value in tags.items()],
                 )
                 client.log_artifacts(run_id, str(folder), BUNDLE)
@@ -150,7 +173,7 @@ class Registry:
                     for name, picture in (pictures or {}).items():
                         shutil.copyfile(picture, Path(album, name).with_suffix(picture.suffix))
                     client.log_artifacts(run_id, album, "pictures")
-                if _unless_missing(lambda: client.get_registered_model(self.name)) is None:
+                if unless_missing(lambda: client.get_registered_model(self.name)) is None:
                     client.create_registered_model(self.name)
                 made = client.create_model_version(self.name, f"{run.info.artifact_uri}/{BUNDLE}", run_id)
                 status = "FINISHED"
@@ -168,15 +191,32 @@ class Registry:
             client.set_registered_model_alias(self.name, CHAMPION, version)
             return self._version(client.get_model_version(self.name, version))
 
+    def challenge(self, version: str | None) -> None:
+        """Puts ``version`` beside the champion; None: nothing stands there any more.
+
+        Raises:
+            UnknownVersion: There is no such version.
+            NotPassed: The gate refused it.
+        """
+        with self._asking() as client:
+            if version is None:
+                if unless_missing(lambda: client.get_registered_model(self.name)) is not None:
+                    client.delete_registered_model_alias(self.name, CHALLENGER)
+                return
+            self._known(client, version)
+            if not self._version(client.get_model_version(self.name, version)).passed:
+                raise NotPassed(f"version {version} did not pass the gate: it may not answer readers as challenger")
+            client.set_registered_model_alias(self.name, CHALLENGER, version)
+
     def rollback(self) -> Version:
         """Makes the champion before the present one champion again. Raises NothingToRollBackTo."""
         with self._asking() as client:
-            present = _unless_missing(lambda: client.get_model_version_by_alias(self.name, CHAMPION))
+            present = unless_missing(lambda: client.get_model_version_by_alias(self.name, CHAMPION))
             past = self._past(client)
             if present is not None and (now := str(present.version)) in past:
                 # Cut at the present champion: what stands after it is a promotion that was not finished.
                 past = past[: len(past) - 1 - past[::-1].index(now)]
-            while past and _unless_missing(lambda: client.get_model_version(self.name, past[-1])) is None:
+            while past and unless_missing(lambda: client.get_model_version(self.name, past[-1])) is None:
                 past.pop()
             if not past:
                 raise NothingToRollBackTo(f"no version of {self.name} was champion before the present one")
@@ -188,12 +228,12 @@ class Registry:
         """Raises UnknownVersion."""
         if (
             not re.fullmatch(r"[1-9][0-9]*", version)
-            or _unless_missing(lambda: client.get_model_version(self.name, version)) is None
+            or unless_missing(lambda: client.get_model_version(self.name, version)) is None
         ):
             raise UnknownVersion(f"{self.name} has no version {version!r}")
 
     def _past(self, client: "MlflowClient") -> list[str]:
-        model = _unless_missing(lambda: client.get_registered_model(self.name))
+        model = unless_missing(lambda: client.get_registered_model(self.name))
         return [str(version) for version in json.loads(model.tags.get(PAST, "[]"))] if model else []
 
     def _remember(self, client: "MlflowClient", past: list[str]) -> None:
@@ -207,6 +247,7 @@ class Registry:
 
     def _version(self, told: "ModelVersion", aliases: Mapping[str, str] | None = None) -> Version:
         number, run_id = str(told.version), str(told.run_id)
+        run = self._client.get_run(run_id).data
         return Version(
             name=self.name,
             version=number,
@@ -215,65 +256,25 @@ class Registry:
             aliases=tuple(
                 sorted(told.aliases if aliases is None else (a for a, v in aliases.items() if str(v) == number))
             ),
-            metrics=dict(self._client.get_run(run_id).data.metrics),
+            metrics=dict(run.metrics),
+            params={name: told_as(value) for name, value in run.params.items()},
+            tags=dict(run.tags),
         )
 
     @contextmanager
     def _asking(self) -> Iterator["MlflowClient"]:
         try:
-            _knock(self._uri)
+            knock(self._uri)
         except OSError as why:
-            raise RegistryUnavailable(f"the model registry at {_public(self._uri)} does not answer: {why}") from why
+            raise RegistryUnavailable(f"the model registry at {public(self._uri)} does not answer: {why}") from why
         from mlflow.exceptions import MlflowException  # noqa: PLC0415 - see _client
 
         try:
             yield self._client
         except MlflowException as why:
-            raise RegistryUnavailable(f"the model registry says: {_first_line(why)}") from why
+            raise RegistryUnavailable(f"the model registry says: {first_line(why)}") from why
         except Exception as why:
             # MLflow lets its database driver's errors through; their classes are not ours to import.
             if not any(base.__module__.startswith("sqlalchemy.") for base in type(why).__mro__):
                 raise
-            raise RegistryUnavailable(f"the model registry's database says: {_first_line(why)}") from why
-
-
-def _unless_missing(ask: Callable[[], Found]) -> Found | None:
-    """None when what is asked for does not exist.
-
-    A missing model and a missing version are one error of MLflow's, a missing alias is another.
-    """
-    from mlflow.exceptions import MlflowException  # noqa: PLC0415 - see Registry._client
-
-    try:
-        return ask()
-    except MlflowException as why:
-        no_alias = why.error_code == "INVALID_PARAMETER_VALUE" and "alias" in str(why) and "not found" in str(why)
-        if no_alias or why.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return None
-        raise
-
-
-def _knock(uri: str) -> None:
-    """Raises OSError when nobody listens there: MLflow itself would go on trying for minutes."""
-    parts = urlsplit(uri)
-    scheme = parts.scheme.partition("+")[0]
-    if scheme not in DEFAULT_PORTS:
-        return
-    port = parts.port or DEFAULT_PORTS[scheme]
-    host = parts.hostname or parse_qs(parts.query).get("host", ["localhost"])[0]
-    if host.startswith("/"):
-        with socket.socket(socket.AF_UNIX) as door:
-            door.settimeout(PATIENCE)
-            door.connect(f"{host}/.s.PGSQL.{port}")
-    else:
-        socket.create_connection((host, port), timeout=PATIENCE).close()
-
-
-def _public(uri: str) -> str:
-    """The address without user and password."""
-    parts = urlsplit(uri)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
-def _first_line(why: Exception) -> str:
-    return str(why).partition("\n")[0]
+            raise RegistryUnavailable(f"the model registry's database says: {first_line(why)}") from why

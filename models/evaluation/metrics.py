@@ -69,3 +69,57 @@ def novelty(top: NDArray[np.integer], raters: NDArray[np.integer], reader_count:
     there = top[:, :k] >= 0
     summed = np.where(there, surprise[top[:, :k]], 0.0).sum(axis=1)
     return np.asarray(summed / np.maximum(there.sum(axis=1), 1))
+
+
+def coverage_curve(top: NDArray[np.integer], book_count: int) -> PerReader:
+    """Share of all books that somebody is shown among the first k, for k = 1 … depth: (depth,), never falling.
+
+    Args:
+        top: (readers, depth), book numbers, -1 where a list is shorter.
+        book_count: Of the whole library, > 0.
+    """
+    readers, depth = top.shape
+    # Place by place: the first appearance in this order is the best place that the book has anywhere.
+    books, first = np.unique(top.T, return_index=True)
+    place = first[books >= 0] // max(readers, 1)
+    return np.asarray(np.cumsum(np.bincount(place, minlength=depth)) / book_count)
+
+
+def distinct_authors(top: NDArray[np.integer], author: NDArray[np.integer], k: int) -> PerReader:
+    """How many authors the first k are of.
+
+    Args:
+        top: (readers, depth), book numbers, -1 where a list is shorter.
+        author: (books,) ≥ 0: equal numbers, same author.
+        k: ≤ depth.
+
+    Returns:
+        (readers,); 0 for an empty list.
+    """
+    shown = top[:, :k]
+    sorted_authors = np.sort(np.where(shown >= 0, author[shown], -1), axis=1)
+    fresh = np.diff(sorted_authors, axis=1, prepend=-1) != 0
+    return np.asarray(fresh.sum(axis=1), dtype=np.float64)
+
+
+def genre_entropy(top: NDArray[np.integer], genres: NDArray[np.bool_], k: int) -> PerReader:
+    """How mixed the genres of the first k are, in bits: -Σ p log2 p (Shannon 1948, section 6).
+
+    A book of several genres gives each an equal part of itself; a book of none says nothing.
+
+    Args:
+        top: (readers, depth), book numbers, -1 where a list is shorter.
+        genres: (books, genres).
+        k: ≤ depth.
+
+    Returns:
+        (readers,), 0 … log2(genres); 0 for a list without genres.
+    """
+    parts = genres / np.maximum(genres.sum(axis=1, keepdims=True), 1)
+    parts = np.vstack([parts, np.zeros((1, genres.shape[1]))])  # the last row is what -1 stands for
+    mixed = np.zeros((len(top), genres.shape[1]))
+    for place in range(k):
+        mixed += parts[top[:, place]]
+    share = mixed / np.maximum(mixed.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    surprise = -np.log2(share, where=share > 0, out=np.zeros_like(share))
+    return np.asarray((share * surprise).sum(axis=1))

@@ -6,14 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.ids import unpack
+from models.reader import LIKED_FROM
 from models.taste import Taste, best_first
 from models.training.interactions import Interactions
 
 TOGETHER = 256
 """Readers scored at a time: 10 MB of scores with 10,000 books."""
-
-LIKED_FROM = 4
-"""A book with so many stars is one that the reader came to like."""
 
 Top = NDArray[np.int32]
 """(readers, depth): book numbers of the ``Interactions``, best first, -1 where a list is shorter."""
@@ -23,6 +21,31 @@ class Ranker(Protocol):
     def top(self, history: Interactions, readers: NDArray[np.integer], depth: int) -> Top:
         """The best ``depth`` books for each of ``readers`` that are not in their history."""
         ...
+
+
+def refuse_wrong(top: Top, history: Interactions, readers: NDArray[np.integer]) -> None:
+    """What no honest list holds would change the figures in silence: a book twice is a hit twice.
+
+    Args:
+        top: (readers, depth), as a ranker made it.
+        history: What the readers had rated.
+        readers: Whose lists these are.
+
+    Raises:
+        ValueError: A list repeats a book, holds one that its reader had rated or one that is none; or there is not one
+            list for each reader.
+    """
+    if top.ndim != 2 or len(top) != len(readers):  # noqa: PLR2004 - readers and places
+        raise ValueError(f"lists of shape {top.shape} for {len(readers)} readers")
+    if top.size and not (top.min() >= -1 and top.max() < history.book_count):
+        raise ValueError(f"lists hold books {top.min()} to {top.max()}: there are {history.book_count}")
+    in_order = np.sort(top, axis=1)
+    if ((np.diff(in_order, axis=1) == 0) & (in_order[:, 1:] >= 0)).any():
+        raise ValueError("a list repeats a book")
+    rated = history.reader.astype(np.int64) * history.book_count + history.book
+    shown = readers.astype(np.int64)[:, None] * history.book_count + top
+    if np.isin(shown[top >= 0], rated).any():
+        raise ValueError("a list holds a book that its reader had rated")
 
 
 class TasteRanker:
@@ -90,4 +113,27 @@ class ChainRanker:
                 fresh = offered[(offered >= 0) & ~np.isin(offered, have)]
                 filled = np.concatenate([have, fresh])[:depth]
                 found[i, : len(filled)] = filled
+        return found
+
+
+class ServedRanker:
+    """``Taste`` reader by reader, by the very code that answers a request: candidates, re-ranker and diversity."""
+
+    def __init__(self, taste: Taste, diversity: float = 0.0) -> None:
+        self._taste = taste
+        self._diversity = diversity
+
+    def top(self, history: Interactions, readers: NDArray[np.integer], depth: int) -> Top:
+        taste, bounds = self._taste, history.bounds
+        row_of = np.array([taste.rows.get(book, -1) for book in unpack(history.book_ids)], dtype=np.intp)
+        book_of = np.full(len(taste.books), -1, dtype=np.int32)
+        book_of[row_of[row_of >= 0]] = np.flatnonzero(row_of >= 0)
+        found = np.full((len(readers), depth), -1, dtype=np.int32)
+        for i, reader in enumerate(readers):
+            own = slice(bounds[reader], bounds[reader + 1])
+            rows = row_of[history.book[own]]
+            known = taste.known(rows[rows >= 0], history.stars[own][rows >= 0].astype(np.intp))
+            eligible = (book_of >= 0) & taste.unread(known.rows)
+            best = taste.ranking(known, depth, eligible, self._diversity).rows
+            found[i, : len(best)] = book_of[best]
         return found

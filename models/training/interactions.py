@@ -68,6 +68,8 @@ def interactions(
     book_id: BookIds | Iterable[UUID | str | bytes],
     stars: ArrayLike,
     at: NDArray[np.int64] | NDArray[np.datetime64] | Sequence[datetime],
+    *,
+    books: Iterable[UUID] = (),
 ) -> Interactions:
     """Numbers readers and books, and sorts.
 
@@ -77,12 +79,15 @@ def interactions(
         stars: 1 to 5.
         at: When it was made: int64 microseconds since 1970, datetime64 or aware datetimes. Ratings of one moment keep
             the order given. Of several ratings of one book by one reader the newest stays.
+        books: Get a number even where nobody has rated them.
 
     Raises:
         ValueError: The columns differ in length, stars are out of range, or an id is not a UUID.
     """
     readers, reader_code = _numbered(np.asarray(reader).tolist())
-    books, book_code = _numbered(_book_keys(book_id))
+    keys = _book_keys(book_id)
+    numbered, book_code = _numbered([*keys, *(one.bytes for one in books)])
+    book_code = book_code[: len(keys)]
     star, when = np.asarray(stars), _microseconds(at)
     if not len(reader_code) == len(book_code) == len(star) == len(when):
         raise ValueError(f"{len(reader_code)} readers, {len(book_code)} books, {len(star)} stars, {len(when)} times")
@@ -91,7 +96,7 @@ def interactions(
     order = np.lexsort((when, reader_code))
     order = order[_newest_of_each(reader_code[order], book_code[order])]
     return Interactions(
-        book_ids=np.frombuffer(b"".join(books), dtype=np.uint8).reshape(-1, 16),
+        book_ids=np.frombuffer(b"".join(numbered), dtype=np.uint8).reshape(-1, 16),
         reader_count=len(readers),
         reader=reader_code[order].astype(np.int32),
         book=book_code[order].astype(np.int32),

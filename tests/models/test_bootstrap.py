@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from models.evaluation import bootstrap
-from models.evaluation.bootstrap import interval, paired_gain
+from models.evaluation.bootstrap import interval, intervals, paired_gain
 
 
 def test_the_interval_is_that_of_the_normal_approximation_where_that_holds() -> None:
@@ -48,3 +48,18 @@ def test_the_same_seed_gives_the_same_interval_whatever_memory_is_allowed(monkey
 def test_a_gain_between_different_readers_is_refused() -> None:
     with pytest.raises(ValueError, match="same readers"):
         paired_gain(np.zeros(3), np.zeros(4))
+
+
+def test_many_columns_at_once_are_the_same_as_each_by_itself() -> None:
+    values = np.random.default_rng(4).uniform(size=(300, 5))
+    together = intervals(values, seed=9)
+    alone = [interval(column, seed=9) for column in values.T]
+    assert np.allclose(together, alone)
+    assert len({found.low for found in together}) == 5
+
+
+def test_columns_are_resampled_together_so_that_their_difference_is_paired() -> None:
+    values = np.random.default_rng(5).uniform(size=400)
+    ours, theirs, gain = intervals(np.column_stack([values + 0.1, values, np.full(400, 0.1)]))
+    assert ours.low - theirs.low == pytest.approx(gain.mean)
+    assert gain == pytest.approx((0.1, 0.1, 0.1))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.evaluation import rankers
-from models.evaluation.rankers import ChainRanker, PopularRanker, TasteRanker
+from models.evaluation.rankers import ChainRanker, PopularRanker, TasteRanker, refuse_wrong
 from models.reader import Reader
 from models.taste import Taste
 from models.training.interactions import Interactions, interactions
@@ -77,3 +77,23 @@ def test_the_chain_fills_what_taste_leaves_open_without_repeating(
     readers = np.array([0, 1])
     assert taste.top(train, readers, 3).tolist() == [[1, -1, -1], [-1, -1, -1]]
     assert ChainRanker(taste, popular).top(train, readers, 3).tolist() == [[1, 2, 3], [2, 0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("top", "why"),
+    [
+        ([[9, 6, 9], [0, 1, 2]], "repeats"),
+        ([[6, 9, -1], [0, 7, -1]], "had rated"),
+        ([[6, 9, 45], [0, 1, 2]], "hold books 0 to 45"),
+        ([[6, 9, -2], [0, 1, 2]], "hold books -2 to 9"),
+        ([[6, 9, 1]], "for 2 readers"),
+    ],
+)
+def test_lists_that_no_reader_should_be_judged_by_are_refused(
+    book: Callable[[int], UUID], top: list[list[int]], why: str
+) -> None:
+    """Reader 0 has rated book 7, reader 1 book 8: each may be shown what the other has rated."""
+    history = library([[(8, 5)], [(7, 5)]], book)
+    refuse_wrong(np.array([[7, -1, -1], [-1, 8, -1]]), history, np.array([0, 1]))
+    with pytest.raises(ValueError, match=why):
+        refuse_wrong(np.array(top), history, np.array([0, 1]))

@@ -11,7 +11,7 @@ from psycopg import sql
 
 from data.database import connect, sqlalchemy_url
 from models import bundle
-from models.registry import NothingToRollBackTo, Registry, RegistryUnavailable, UnknownVersion, Version
+from models.registry import NothingToRollBackTo, NotPassed, Registry, RegistryUnavailable, UnknownVersion, Version
 
 # MLflow's own use of what its libraries have deprecated is not ours to mend.
 pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning"), pytest.mark.xdist_group("mlflow")]
@@ -173,3 +173,49 @@ def test_an_address_where_nobody_listens_is_noticed_at_once_and_told_without_the
         with pytest.raises(RegistryUnavailable, match="does not answer") as unavailable:
             ask()
         assert "secret" not in str(unavailable.value)
+
+
+def test_a_version_remembers_its_recipe_as_it_was_and_its_tags(registry: Registry, folder: Path) -> None:
+    recipe: dict[str, Any] = {"recency": 0.7, "taste": {"ridge": 1.5, "weights": [1, 2]}, "blend": None}
+    stored = registry.store(folder, params=recipe, metrics={}, tags={"gate.passed": "true"})
+    assert stored.params == recipe
+    assert stored.tags["gate.passed"] == "true"
+    assert stored.passed
+
+
+def test_the_latest_is_what_was_stored_last_whatever_was_promoted(registry: Registry, folder: Path) -> None:
+    assert registry.latest() is None
+    for _ in range(11):
+        publish(registry, folder)
+    registry.promote("2")
+    latest = registry.latest()
+    assert latest is not None
+    assert latest.version == "11"
+
+
+def test_a_challenger_stands_beside_the_champion_and_goes_again(registry: Registry, folder: Path) -> None:
+    assert registry.challenger() is None
+    registry.challenge(None)
+    for _ in range(2):
+        registry.store(folder, params={}, metrics={}, tags={"gate.passed": "true"})
+    registry.promote("1")
+    registry.challenge("2")
+    challenger, champion = registry.challenger(), registry.champion()
+    assert challenger is not None
+    assert champion is not None
+    assert (challenger.version, champion.version) == ("2", "1")
+    assert [version.aliases for version in registry.versions()] == [("challenger",), ("champion",)]
+    registry.challenge(None)
+    registry.challenge(None)
+    assert registry.challenger() is None
+
+
+def test_what_the_gate_refused_or_never_saw_is_no_challenger(registry: Registry, folder: Path) -> None:
+    publish(registry, folder)
+    registry.store(folder, params={}, metrics={}, tags={"gate.passed": "false"})
+    for version in ("1", "2"):
+        with pytest.raises(NotPassed):
+            registry.challenge(version)
+    with pytest.raises(UnknownVersion):
+        registry.challenge("3")
+    assert registry.challenger() is None

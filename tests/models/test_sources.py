@@ -1,6 +1,6 @@
 """What every source promises, whoever asks: one suite, each source in it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from math import isfinite
 from typing import Any
@@ -11,9 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from models.affinity import Affinity
 from models.chain import Source
+from models.linear import Neighbours
 from models.popular import Popular
 from models.reader import Rating, Reader
+from models.sources import ByGenre, NextInSeries, Stock
+from models.starters import Starters
 from models.taste import Taste
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -37,11 +41,24 @@ def readers(draw: st.DrawFn, most_stars: int = 5) -> Reader:
     )
 
 
-@pytest.fixture(params=["taste", "popular"])
-def source(request: pytest.FixtureRequest, some_world: dict[str, Any], book: Callable[[int], UUID]) -> Source:
-    if request.param == "taste":
-        return Taste(some_world)
-    return Popular([(book(row), 1 - row / BOOKS) for row in range(BOOKS)])
+@pytest.fixture(params=["taste", "next_in_series", "genres", "starters", "starters_unread", "popular"])
+def source(
+    request: pytest.FixtureRequest,
+    some_world: dict[str, Any],
+    some_stock: Stock,
+    some_neighbours: Neighbours,
+    book: Callable[[int], UUID],
+) -> Source:
+    affinity = Affinity(some_stock.catalogue)
+    made: dict[str, Callable[[], Source]] = {
+        "taste": lambda: Taste(some_world),
+        "next_in_series": lambda: NextInSeries(some_stock),
+        "genres": lambda: ByGenre(some_stock, affinity),
+        "starters": lambda: Starters(some_stock, affinity, some_neighbours),
+        "starters_unread": lambda: Starters(some_stock, affinity),
+        "popular": lambda: Popular([(book(row), 1 - row / BOOKS) for row in range(BOOKS)]),
+    }
+    return made[request.param]()
 
 
 # A source keeps nothing from one reader to the next, so that one will do for all examples.
@@ -107,10 +124,31 @@ def test_a_reader_of_whom_nothing_is_known_gets_an_answer_without_reasons(source
     assert all(pick.because == () for pick in source.picks(Reader(), 5))
 
 
+@pytest.mark.parametrize("source", ["next_in_series", "genres", "starters", "starters_unread"], indirect=True)
+@with_one_source
+@given(reader=readers(), n=st.integers(0, BOOKS))
+def test_one_edition_of_a_work_a_list_and_none_of_a_work_that_is_rated_or_hidden(
+    source: Source, some_stock: Stock, reader: Reader, n: int
+) -> None:
+    def works(books: Iterable[UUID]) -> list[int]:
+        return [int(work) for work in some_stock.catalogue.work[some_stock.known(books)]]
+
+    picked = works(pick.book_id for pick in source.picks(reader, n))
+    assert len(set(picked)) == len(picked)
+    assert not set(picked) & set(works(reader.barred))
+
+
 @with_one_source
 @given(reader=readers(most_stars=2))
 def test_a_reader_with_only_dislikes_gets_nothing_from_taste(some_world: dict[str, Any], reader: Reader) -> None:
     assert Taste(some_world).picks(reader, 10) == []
+
+
+@with_one_source
+@given(reader=readers(most_stars=2))
+def test_a_reader_with_only_dislikes_gets_nothing_by_series_or_genre(some_stock: Stock, reader: Reader) -> None:
+    assert NextInSeries(some_stock).picks(reader, 10) == []
+    assert ByGenre(some_stock, Affinity(some_stock.catalogue)).picks(reader, 10) == []
 
 
 def test_popular_answers_with_its_ranking(someone: Callable[..., Reader], book: Callable[[int], UUID]) -> None:
