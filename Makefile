@@ -1,10 +1,10 @@
 # BRS. `make` alone prints this list. Everything runs from .venv, which the first target that needs it makes.
 .DEFAULT_GOAL := help
-.PHONY: help up test coverage fuzz lint format lock bench openapi clean
+.PHONY: help up test coverage fuzz lint format lock bench yardsticks openapi clean
 PYTHON := .venv/bin/python
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 up: .venv/installed  ## start BRS: database, sample library, first model, API and pages (ARGS="--port 8001")
 	@$(PYTHON) -m brs up $(ARGS)
@@ -34,12 +34,16 @@ lock: .venv/installed  ## resolve the dependencies again, one lock per environme
 bench: .venv/installed  ## what loading, learning and answering cost on this machine
 	@$(PYTHON) -m brs bench $(ARGS)
 
+yardsticks: .venv/installed  ## our models beside stock ones, RecTools' and LensKit's (ARGS="PATH --json FILE"; ARGS=--ours)
+	@case " $(ARGS) " in *" --ours "*) ;; *) deploy/yardsticks/install ;; esac
+	@OPENBLAS_NUM_THREADS=1 $(PYTHON) -m deploy.yardsticks.compare $(ARGS)
+
 openapi: .venv/installed  ## write the OpenAPI document that is kept for review
 	@$(PYTHON) -m serving.openapi
 
-clean:  ## remove .venv, .brs (the local database and models) and caches
+clean:  ## remove .venv, .venv-yardsticks, .brs (the local database and models) and caches
 	@if [ -e .brs/pg18/postmaster.pid ]; then echo "BRS is running here: stop it first (Ctrl-C in its terminal)." >&2; exit 1; fi
-	rm -rf .venv .brs .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	rm -rf .venv .venv-yardsticks .brs .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
 
 .venv/installed: pyproject.toml requirements.lock deploy/local/install
 	@deploy/local/install
