@@ -8,15 +8,16 @@ import asyncio
 import contextlib
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
 from data.settings import StateSettings
 from deploy.local.bench.command import bench
 from deploy.local.command import LIBRARIES, PORT, SIZE, STYLE, Commands, saying, set_defaults, state
+from deploy.local.model_commands import models
+from deploy.local.report_commands import report
 
 
 @click.group(cls=Commands, context_settings=STYLE)
@@ -133,74 +134,23 @@ def pipeline() -> None:
 @click.option("--select", multiple=True, metavar="ASSET", help="Only these assets; again for each.")
 def pipeline_run(select: Sequence[str]) -> None:
     """Extract, aggregate, learn, evaluate, and promote what is better. Exit code 0 only when everything passed."""
-    from deploy.local.console import PipelineLines
-    from pipelines.run import PipelineBusy, UnknownAsset, run
+    from deploy.local.pipeline import run_and_tell
 
-    with saying(PipelineBusy, UnknownAsset), state() as (settings, databases), PipelineLines() as lines:
-        passed = run(settings, databases, select=select, on_event=lines)
-    if not passed:
-        raise click.ClickException(f"the pipeline did not pass; see {settings.logs / 'pipeline.log'}")
+    run_and_tell("refresh", select)
 
 
-@main.group()
-def models() -> None:
-    """The models in the registry."""
+@pipeline.command("tune", epilog="Example: brs pipeline tune --seconds 600 --trials 20")
+@click.option("--seconds", type=click.IntRange(1), help="At most; else BRS_TUNE_SECONDS.")
+@click.option("--trials", type=click.IntRange(2), help="At most; else BRS_TUNE_TRIALS.")
+def pipeline_tune(seconds: int | None, trials: int | None) -> None:
+    """Look for a better recipe on the last extract. Cut off, it goes on where it stopped; the next run judges it."""
+    from deploy.local.pipeline import run_and_tell
+
+    run_and_tell("tune", tune_seconds=seconds, tune_trials=trials)
 
 
-@contextlib.contextmanager
-def _registry() -> Iterator[Any]:
-    from data.database import tracking_uri
-    from models.registry import NothingToRollBackTo, Registry, RegistryUnavailable, UnknownVersion
-
-    with (
-        saying(NothingToRollBackTo, RegistryUnavailable, UnknownVersion),
-        state(migrated=False) as (settings, databases),
-    ):
-        yield Registry(tracking_uri(settings, databases))
-
-
-@models.command("list", epilog="Example: brs models list --json")
-@click.option("--json", "as_json", is_flag=True, help="For scripts.")
-def models_list(*, as_json: bool) -> None:
-    """All versions, newest first, with their aliases and NDCG@10."""
-    from deploy.local.registry import described
-
-    with _registry() as registry:
-        versions = registry.versions()
-    if as_json:
-        click.echo(json.dumps([described(version) for version in versions]))
-        return
-    if not versions:
-        click.echo("No model yet: run `brs pipeline run`.")
-    for version in versions:
-        quality = version.metrics.get("ndcg_at_10")
-        click.echo(
-            f"{version.version:>4}  {version.created_at:%Y-%m-%d %H:%M}  "
-            f"{'-' if quality is None else format(quality, '.3f')}  {' '.join(version.aliases)}"
-        )
-
-
-@models.command("promote", epilog="Example: brs models promote 12")
-@click.argument("version")
-@click.option("--json", "as_json", is_flag=True, help="For scripts.")
-def models_promote(version: str, *, as_json: bool) -> None:
-    """Make VERSION the champion. The API follows within its poll."""
-    from deploy.local.registry import described
-
-    with _registry() as registry:
-        champion = registry.promote(version)
-    click.echo(json.dumps(described(champion)) if as_json else f"Version {champion.version} is the champion.")
-
-
-@models.command("rollback", epilog="Example: brs models rollback")
-@click.option("--json", "as_json", is_flag=True, help="For scripts.")
-def models_rollback(*, as_json: bool) -> None:
-    """Make the champion before this one the champion again."""
-    from deploy.local.registry import described
-
-    with _registry() as registry:
-        champion = registry.rollback()
-    click.echo(json.dumps(described(champion)) if as_json else f"Version {champion.version} is the champion again.")
+main.add_command(models)
+main.add_command(report)
 
 
 @main.command(epilog="Example: brs recommend reader-0001@sample.invalid --limit 5")

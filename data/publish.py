@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 from uuid import UUID
 
+import psycopg
+
 from data.database import connect
 
 
@@ -17,6 +19,14 @@ class BookStatisticsRow(NamedTuple):
     ratings_per_day: float
     trend: float | None
     is_burst: bool
+
+
+class GenreProposalRow(NamedTuple):
+    """A row of ``genre_proposals``; the probability is 0..1."""
+
+    book_id: UUID
+    genre_id: UUID
+    probability: float
 
 
 def publish_statistics(url: str, rows: Iterable[BookStatisticsRow], *, prior_mean: float, prior_weight: float) -> int:
@@ -36,12 +46,7 @@ def publish_statistics(url: str, rows: Iterable[BookStatisticsRow], *, prior_mea
         with connection.cursor().copy(f"COPY fresh ({', '.join(BookStatisticsRow._fields)}) FROM STDIN") as copy:
             for row in rows:
                 copy.write_row(row)
-        # Before book_statistics is touched, and in the order of the ids: a book that is being deleted is waited for
-        # here and then left out. Later, its deletion, which cascades to book_statistics, and this would deadlock.
-        connection.execute(
-            "SELECT count(*) FROM (SELECT FROM books JOIN fresh ON fresh.book_id = books.id"
-            " ORDER BY books.id FOR KEY SHARE OF books) AS held"
-        )
+        _hold_books(connection)
         connection.execute("DELETE FROM book_statistics")
         published = connection.execute(
             "INSERT INTO book_statistics SELECT fresh.* FROM fresh JOIN books ON books.id = fresh.book_id"
@@ -53,3 +58,44 @@ def publish_statistics(url: str, rows: Iterable[BookStatisticsRow], *, prior_mea
             (prior_mean, prior_weight),
         )
         return published
+
+
+def publish_proposals(url: str, rows: Iterable[GenreProposalRow]) -> int:
+    """Replace the genre proposals of all books in one transaction: who asks sees the old or the new.
+
+    Books and genres that were deleted since they were read are left out.
+
+    Returns:
+        How many proposals there are now.
+
+    Raises:
+        psycopg.IntegrityError: a row breaks the rules of the table; nothing has changed then.
+    """
+    with connect(url) as connection:
+        connection.execute("SELECT pg_advisory_xact_lock(hashtext('publish_proposals'))")  # a second publisher waits
+        connection.execute("CREATE TEMPORARY TABLE fresh (LIKE genre_proposals INCLUDING DEFAULTS) ON COMMIT DROP")
+        with connection.cursor().copy(f"COPY fresh ({', '.join(GenreProposalRow._fields)}) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+        _hold_books(connection)
+        connection.execute(
+            "SELECT count(*) FROM (SELECT FROM genres WHERE id IN (SELECT genre_id FROM fresh)"
+            " ORDER BY id FOR KEY SHARE) AS held"
+        )
+        connection.execute("DELETE FROM genre_proposals")
+        return connection.execute(
+            "INSERT INTO genre_proposals SELECT fresh.* FROM fresh"
+            " JOIN books ON books.id = fresh.book_id JOIN genres ON genres.id = fresh.genre_id"
+        ).rowcount
+
+
+def _hold_books(connection: psycopg.Connection) -> None:
+    """Waits for those of ``fresh`` that are being deleted, and keeps the others from being deleted until the commit.
+
+    Before the published table is touched, and in the order of the ids: later, a deletion, which cascades to that table,
+    and the publication would deadlock.
+    """
+    connection.execute(
+        "SELECT count(*) FROM (SELECT FROM books WHERE id IN (SELECT book_id FROM fresh)"
+        " ORDER BY id FOR KEY SHARE) AS held"
+    )

@@ -1,12 +1,34 @@
-"""What runs when. Three jobs, apart for ever: refresh (here), tune and report (later)."""
+"""What runs when. Jobs that stay apart for ever: refresh every night, tune every week; a report is asked for."""
 
 import dagster as dg
+
+TUNING = dg.AssetSelection.assets("tuned_recipe")
+REPORTING = dg.AssetSelection.assets("quality_report")
 
 # What a run must not do twice at once, whoever starts it: one pipeline run at a time (deploy: run queue of one).
 refresh = dg.define_asset_job(
     "refresh",
-    selection=dg.AssetSelection.all(),
+    selection=dg.AssetSelection.all() - TUNING - REPORTING,
     description="Extract, aggregate, fit with stored parameters, judge, publish. What `brs up` and the night run.",
+)
+
+tune = dg.define_asset_job(
+    "tune",
+    selection=TUNING,
+    description="Look for a better recipe on the last extract, for an hour at most. The next refresh judges it.",
+)
+full_report = dg.define_asset_job(
+    "report",
+    selection=REPORTING,
+    description="Judge the stored recipe by all protocols on the last extract, and write the page. On demand.",
+)
+# Sundays, when the night's refresh is done; what is due meanwhile waits for the lock.
+weekly = dg.ScheduleDefinition(
+    name="weekly_tuning",
+    job=tune,
+    cron_schedule="0 4 * * 0",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
 )
 
 

@@ -2,8 +2,8 @@
 
 import dagster as dg
 
-from pipelines.assets import aggregates, extract, genres, publish, taste
-from pipelines.automation import NIGHTLY, refresh, sensor
+from pipelines.assets import aggregates, extract, genres, publish, report, taste, tuning
+from pipelines.automation import NIGHTLY, full_report, refresh, sensor, tune, weekly
 from pipelines.checks import extract_checks, statistics_checks
 from pipelines.resources import state
 from pipelines.settings import PipelineSettings
@@ -15,9 +15,12 @@ ASSETS = (
     taste.taste_model,
     taste.evaluation,
     genres.genre_model,
+    genres.genre_proposals,
     taste.champion,
     publish.export,
 )
+BY_HAND = (tuning.tuned_recipe, report.quality_report)
+"""In jobs of their own: no night asks for them."""
 CHECKS = (extract_checks, statistics_checks)
 
 
@@ -25,11 +28,15 @@ def library(resource: dg.ResourceDefinition, **loggers: dg.LoggerDefinition) -> 
     """Everything, with the given resource and, where there are any, these loggers instead of Dagster's own."""
     return dg.Definitions(
         assets=[
-            asset.map_asset_specs(lambda spec: spec.replace_attributes(automation_condition=NIGHTLY))
-            for asset in ASSETS
+            *(
+                asset.map_asset_specs(lambda spec: spec.replace_attributes(automation_condition=NIGHTLY))
+                for asset in ASSETS
+            ),
+            *BY_HAND,
         ],
         asset_checks=CHECKS,
-        jobs=[refresh],
+        jobs=[refresh, tune, full_report],
+        schedules=[weekly],
         sensors=[sensor()],
         resources={"state": resource},
         loggers=loggers,

@@ -12,7 +12,7 @@ from dagster import DagsterEventType as Happened
 from data.database import Databases, sqlalchemy_url
 from data.settings import StateSettings
 from pipelines.automation import refresh
-from pipelines.definitions import ASSETS, library
+from pipelines.definitions import ASSETS, BY_HAND, library
 from pipelines.environment import prepare
 from pipelines.log import dagster_logger, logged_to
 from pipelines.resources import PipelineBusy, exclusive, state
@@ -29,12 +29,20 @@ class UnknownAsset(ValueError):
     """The selection names no asset; the message lists those there are."""
 
 
-def run(settings: StateSettings, databases: Databases, *, select: Sequence[str] = (), on_event: OnEvent) -> bool:
-    """Materialise the selected assets, all by default, recorded in Dagster's own database.
+def run(
+    settings: StateSettings,
+    databases: Databases,
+    *,
+    job: str = refresh.name,
+    select: Sequence[str] = (),
+    on_event: OnEvent,
+) -> bool:
+    """Materialise the selected assets of a job, all by default, recorded in Dagster's own database.
 
     Args:
         settings: where the state lives.
         databases: already opened by the caller.
+        job: its name.
         select: asset names, or Dagster's selection syntax (``+champion``, ``group:extract``).
         on_event: called while the run goes on with an asset, 'started', 'done' or 'failed', and a detail in words.
 
@@ -54,14 +62,13 @@ def run(settings: StateSettings, databases: Databases, *, select: Sequence[str] 
         _instance(chosen, databases) as instance,
     ):
         definitions = library(state(lambda: chosen, databases), file=dagster_logger(log))
-        job = definitions.resolve_job_def(refresh.name)
         run_id = str(uuid.uuid4())
         instance.add_event_listener(run_id, _listener(on_event))
-        result = job.execute_in_process(
+        result = definitions.resolve_job_def(job).execute_in_process(
             instance=instance,
             run_id=run_id,
             run_config={"loggers": {"file": {}}},
-            asset_selection=_selected(definitions, select),
+            asset_selection=_selected(definitions, job, select),
             raise_on_error=False,
         )
     if any(_interrupted(event) for event in result.all_events):
@@ -100,27 +107,28 @@ def _instance(settings: StateSettings, databases: Databases) -> Iterator[dg.Dags
             "module": "dagster._core.storage.noop_compute_log_manager",
             "class": "NoOpComputeLogManager",
         },
-        "python_logs": {"python_log_level": "CRITICAL"},  # of Dagster's logger on stderr; ours writes to a file
+        "python_logs": {"python_log_level": "INFO"},  # what assets say goes to our file and to the page
     }
     with dg.DagsterInstance.local_temp(str(settings.dagster_home), overrides=overrides) as instance:
         yield instance
 
 
-def _selected(definitions: dg.Definitions, select: Sequence[str]) -> list[dg.AssetKey] | None:
-    """The keys of the selection, with those that are made in the same step."""
+def _selected(definitions: dg.Definitions, job: str, select: Sequence[str]) -> list[dg.AssetKey] | None:
+    """The keys of the selection within the job, with those that are made in the same step."""
     if not select:
         return None
     graph = definitions.resolve_asset_graph()
+    of_job = definitions.resolve_job_def(job).asset_layer.selected_asset_keys
     chosen: set[dg.AssetKey] = set()
     for words in select:
         try:
             found = dg.AssetSelection.from_string(words).resolve(graph, allow_missing=False)
         except dg.DagsterError as exc:  # of the selection's syntax, or of an unknown asset
-            raise UnknownAsset(_unknown(words, graph.materializable_asset_keys)) from exc
-        if not found:
-            raise UnknownAsset(_unknown(words, graph.materializable_asset_keys))
-        chosen |= found
-    return sorted(key for asset in ASSETS if asset.keys & chosen for key in asset.keys)
+            raise UnknownAsset(_unknown(words, of_job)) from exc
+        if not found & of_job:
+            raise UnknownAsset(_unknown(words, of_job))
+        chosen |= found & of_job
+    return sorted(key for asset in (*ASSETS, *BY_HAND) if asset.keys & chosen for key in asset.keys)
 
 
 def _unknown(words: str, keys: Iterable[dg.AssetKey]) -> str:
@@ -128,7 +136,7 @@ def _unknown(words: str, keys: Iterable[dg.AssetKey]) -> str:
 
 
 def _listener(on_event: OnEvent) -> Callable[[dg.EventLogEntry], None]:
-    assets_of = {asset.op.name: [key.to_user_string() for key in sorted(asset.keys)] for asset in ASSETS}
+    assets_of = {asset.op.name: [key.to_user_string() for key in sorted(asset.keys)] for asset in (*ASSETS, *BY_HAND)}
 
     def listen(entry: dg.EventLogEntry) -> None:
         event = entry.dagster_event
@@ -157,6 +165,8 @@ def _told(metadata: Mapping[str, dg.MetadataValue]) -> str:
     rows, decision, promoted = (metadata.get(name) for name in ("dagster/row_count", "decision", "promoted"))
     if isinstance(decision, dg.TextMetadataValue) and promoted is not None:
         return f"{'promoted' if promoted.value else 'NOT PROMOTED'}: {decision.value}"
+    if isinstance(decision, dg.TextMetadataValue):
+        return str(decision.value)
     return f"{rows.value:,} rows" if isinstance(rows, dg.IntMetadataValue) else ""
 
 

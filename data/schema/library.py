@@ -105,6 +105,20 @@ class BookGenre(Base):
     __table_args__ = (Index(None, "genre_id", "book_id"),)
 
 
+class GenreProposal(Base):
+    """A genre that the model thinks likely for a book that had none when it looked; replaced as a whole."""
+
+    __tablename__ = "genre_proposals"
+    book_id: Mapped[uuid.UUID] = to("books.id", primary_key=True)
+    genre_id: Mapped[uuid.UUID] = to("genres.id", primary_key=True)
+    probability: Mapped[float]
+    computed_at: Mapped[dt.datetime] = now()
+    __table_args__ = (
+        CheckConstraint("0 <= probability AND probability <= 1", name="probability"),
+        Index(None, "genre_id"),
+    )
+
+
 class BookStatistics(Base):
     """What the pipeline knows about a book's ratings beyond the live counts; replaced as a whole."""
 

@@ -13,9 +13,9 @@ from data.settings import StateSettings
 from deploy.local.registry import champion_if_any, why_none
 from models.bundle import load
 from models.chain import page
+from models.engine import Engine
 from models.reader import Pick, Rating, Reader
 from models.registry import Registry
-from models.taste import Taste
 
 
 def print_recommendations(settings: StateSettings, databases: Databases, email: str, limit: int) -> None:
@@ -60,12 +60,12 @@ def _picks(settings: StateSettings, databases: Databases, reader: Reader, limit:
         raise click.ClickException(why_none(versions))
     registry = Registry(tracking_uri(settings, databases))
     with tempfile.TemporaryDirectory() as folder:
-        taste = Taste.from_bundle(load(registry.download(champion, Path(folder))))
+        engine = Engine.from_bundle(load(registry.download(champion, Path(folder))))
 
     def fail(_source: str, why: Exception) -> None:
         raise why
 
-    return page([taste], reader, limit, on_failure=fail).picks
+    return page(engine.personal(), reader, limit, on_failure=fail, shelf=engine).picks
 
 
 def _titles(connection: psycopg.Connection, picks: list[Pick]) -> dict[UUID, str]:

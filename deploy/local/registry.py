@@ -7,7 +7,7 @@ import psycopg
 
 from data.database import Databases, connect, tracking_uri
 from data.settings import StateSettings
-from models.registry import Registry, Version
+from models.registry import PASSED, REASON, Registry, Version
 
 ONE_AT_A_TIME = 5_180_417_023  # advisory lock of the mlflow database
 LAST_TABLE_ASKED = "SELECT to_regclass('registered_model_aliases')"
@@ -51,10 +51,25 @@ def why_none(versions: list[Version]) -> str:
     """What to say when there is no champion."""
     if not versions:
         return "no champion yet: run `brs pipeline run`"
+    why = versions[0].tags.get(REASON, "not surely better than popularity")
     return (
-        f"no champion: version {versions[0].version} was not surely better than popularity;"
+        f"no champion: version {versions[0].version} was refused ({why});"
         " more ratings help, or choose one with `brs models promote`"
     )
+
+
+def line(version: Version) -> str:
+    """For a list: number, time, NDCG@10, what the gate said, aliases."""
+    quality = version.metrics.get("ndcg_at_10")
+    told = "-" if quality is None else f"{quality:.3f}"
+    when = f"{version.created_at:%Y-%m-%d %H:%M}"
+    return f"{version.version:>4}  {when}  {told}  {_gate(version):<7}  {' '.join(version.aliases)}".rstrip()
+
+
+def _gate(version: Version) -> str:
+    if PASSED not in version.tags:
+        return "-"
+    return "passed" if version.passed else "refused"
 
 
 def described(version: Version) -> dict[str, object]:
@@ -65,4 +80,6 @@ def described(version: Version) -> dict[str, object]:
         "aliases": list(version.aliases),
         "run_id": version.run_id,
         "metrics": dict(version.metrics),
+        "gate": _gate(version),
+        "decision": version.tags.get(REASON),
     }

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from data.database import connect
-from data.publish import BookStatisticsRow, publish_statistics
+from data.publish import BookStatisticsRow, GenreProposalRow, publish_proposals, publish_statistics
 
 
 def add_books(connection: psycopg.Connection, count: int) -> list[UUID]:
@@ -96,3 +96,68 @@ def test_a_book_deleted_meanwhile_neither_deadlocks_nor_breaks_the_reference(
 
     assert not failed
     assert published(db) == {a: 2.0}
+
+
+def add_genres(connection: psycopg.Connection, count: int) -> list[UUID]:
+    ids = [uuid4() for _ in range(count)]
+    for number, genre_id in enumerate(ids):
+        connection.execute("INSERT INTO genres (id, name, name_key) VALUES (%s, %s, 'g')", (genre_id, f"g{number}"))
+    return ids
+
+
+def proposed(connection: psycopg.Connection) -> dict[tuple[UUID, UUID], float]:
+    rows = connection.execute("SELECT book_id, genre_id, probability FROM genre_proposals").fetchall()
+    return {(book, genre): probability for book, genre, probability in rows}
+
+
+def test_proposals_are_replaced_as_a_whole(db: psycopg.Connection, database_url: str) -> None:
+    (a, b), (g, h) = add_books(db, 2), add_genres(db, 2)
+    assert publish_proposals(database_url, [GenreProposalRow(a, g, 0.9), GenreProposalRow(a, h, 0.5)]) == 2
+
+    assert publish_proposals(database_url, [GenreProposalRow(b, g, 0.7)]) == 1
+    assert proposed(db) == {(b, g): 0.7}
+    with pytest.raises(psycopg.errors.CheckViolation):
+        publish_proposals(database_url, [GenreProposalRow(a, g, 1.5)])
+    assert proposed(db) == {(b, g): 0.7}
+    assert publish_proposals(database_url, []) == 0
+    assert proposed(db) == {}
+
+
+def test_proposals_for_books_and_genres_deleted_since_are_left_out(db: psycopg.Connection, database_url: str) -> None:
+    (a, gone), (g, lost) = add_books(db, 2), add_genres(db, 2)
+    db.execute("DELETE FROM books WHERE id = %s", (gone,))
+    db.execute("DELETE FROM genres WHERE id = %s", (lost,))
+    rows = [GenreProposalRow(book, genre, 0.5) for book in (a, gone) for genre in (g, lost)]
+
+    assert publish_proposals(database_url, rows) == 1
+    assert proposed(db) == {(a, g): 0.5}
+
+
+@pytest.mark.parametrize("table", ["books", "genres"])
+def test_what_is_deleted_while_proposals_are_published_neither_deadlocks_nor_breaks_the_reference(
+    db: psycopg.Connection, database_url: str, table: str
+) -> None:
+    books, genres = add_books(db, 2), add_genres(db, 2)
+    doomed = {"books": books, "genres": genres}[table][1]
+    rows = [GenreProposalRow(book, genre, 0.5) for book in books for genre in genres]
+    publish_proposals(database_url, rows)
+    failed: list[BaseException] = []
+
+    def publish() -> None:
+        try:
+            publish_proposals(database_url, rows)
+        except psycopg.Error as exc:
+            failed.append(exc)
+
+    with connect(database_url) as other:
+        other.execute(f"SELECT FROM {table} WHERE id = %s FOR UPDATE", (doomed,))
+        publisher = threading.Thread(target=publish)
+        publisher.start()
+        publisher.join(timeout=0.5)
+        assert publisher.is_alive()
+        other.execute(f"DELETE FROM {table} WHERE id = %s", (doomed,))
+    publisher.join()
+
+    assert not failed
+    assert len(proposed(db)) == 2
+    assert not any(doomed in pair for pair in proposed(db))

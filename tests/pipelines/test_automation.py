@@ -14,6 +14,7 @@ from pipelines.settings import PipelineSettings
 # Dagster's own evaluation passes a parameter that Dagster calls beta.
 pytestmark = pytest.mark.filterwarnings("ignore:.*include_sources.*")
 EVENING = dt.datetime(2026, 3, 1, 22, 0, tzinfo=dt.UTC)
+BY_HAND = {"tuned_recipe", "quality_report"}
 NIGHT = dt.datetime(2026, 3, 2, 3, 0, 30, tzinfo=dt.UTC)
 
 
@@ -29,7 +30,7 @@ def names(result: dg.EvaluateAutomationConditionsResult, definitions: dg.Definit
 
 
 def test_every_asset_is_asked_for_once_a_night_in_one_tick_and_not_before(definitions: dg.Definitions) -> None:
-    everything = {key.to_user_string() for key in definitions.resolve_all_asset_keys()}
+    everything = {key.to_user_string() for key in definitions.resolve_all_asset_keys()} - BY_HAND
     with dg.DagsterInstance.ephemeral() as instance:
         ticks, checks = [], set[dg.AssetKey | dg.AssetCheckKey]()
         cursor = None
@@ -93,4 +94,18 @@ def test_every_asset_tells_what_it_is_whose_and_of_which_kind(definitions: dg.De
         assert spec.owners, spec.key
         assert spec.kinds, spec.key
         assert spec.group_name != "default", spec.key
-        assert spec.automation_condition, spec.key
+        assert (spec.automation_condition is None) == (spec.key.to_user_string() in BY_HAND), spec.key
+
+
+def test_tuning_and_reporting_are_jobs_of_their_own(definitions: dg.Definitions) -> None:
+    jobs = {
+        name: definitions.resolve_job_def(name).asset_layer.selected_asset_keys
+        for name in ("refresh", "tune", "report")
+    }
+    everything = set(definitions.resolve_all_asset_keys())
+    assert {key.to_user_string() for key in jobs["tune"] | jobs["report"]} == BY_HAND
+    assert jobs["refresh"] == everything - jobs["tune"] - jobs["report"]
+    (schedule,) = definitions.schedules or ()
+    assert isinstance(schedule, dg.ScheduleDefinition)
+    assert (schedule.job_name, schedule.cron_schedule) == ("tune", "0 4 * * 0")
+    assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING

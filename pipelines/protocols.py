@@ -1,0 +1,128 @@
+"""One recipe by every protocol, beside its own parts: what the report tells."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+
+from data import lake
+from models.bundle import Arrays
+from models.evaluation.facts import BookFacts
+from models.evaluation.rankers import ChainRanker, PopularRanker, Ranker, ServedRanker
+from models.evaluation.report import YARDSTICK, Comparison, compare
+from models.evaluation.splits import Split, beginners, leave_last, new_readers, one_clock
+from models.ids import unpack
+from models.reader import Pick, Rating, Reader
+from models.taste import Taste
+from models.training.library import Library
+from models.training.recipe import TREES, Recipe, learn
+from pipelines.judging import OURS, drawn
+from pipelines.report_page import Basket, BasketPick
+
+NEIGHBOURS = "neighbour_"
+BASKETS, OF_BASKET, SHOWN = 5, 3, 10
+Announce = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """``taste`` was learned from the training part alone."""
+
+    comparison: Comparison
+    taste: Taste
+
+
+def compared(
+    known: Library, recipe: Recipe, facts: BookFacts, announce: Announce = lambda _: None
+) -> Iterator[Compared]:
+    """P1, P2, P2 for beginners and P3, in this order; P3 is left out where all ratings are of one moment.
+
+    Raises:
+        NothingToJudge: No reader came to like anything.
+    """
+    ratings = known.interactions
+    yield _by(leave_last(ratings), known, recipe, facts, announce)
+    unseen = new_readers(ratings)
+    found = _by(unseen, known, recipe, facts, announce)
+    yield found
+    # The same readers are absent from training, so that nothing is learned anew.
+    yield Compared(_judged(beginners(ratings), found.taste, {}, facts), found.taste)
+    if ratings.at.min() < ratings.at.max():
+        yield _by(one_clock(ratings), known, recipe, facts, announce)
+
+
+def _by(split: Split, known: Library, recipe: Recipe, facts: BookFacts, announce: Announce) -> Compared:
+    announce(f"{split.protocol}: learning from {len(split.train):,} ratings")
+    arrays = learn(known.of(split.train), recipe)
+    taste = Taste(arrays)
+    return Compared(_judged(split, taste, _parts(arrays), facts), taste)
+
+
+def _parts(arrays: Arrays) -> dict[str, Taste]:
+    """What is left of a model without one of its parts: whether that part earns its place."""
+    parts: dict[str, Taste] = {}
+    linear = {name: array for name, array in arrays.items() if not name.startswith(TREES)}
+    if len(linear) < len(arrays):
+        parts["without re-ranker"] = Taste(linear)
+    factors = {name: array for name, array in linear.items() if not name.startswith(NEIGHBOURS)}
+    if len(factors) < len(linear):
+        parts["factors alone"] = Taste(factors)
+    return parts
+
+
+def _judged(split: Split, taste: Taste, parts: Mapping[str, Taste], facts: BookFacts) -> Comparison:
+    popularity = PopularRanker(split.train)
+    models: dict[str, Ranker] = {
+        name: ChainRanker(ServedRanker(one), popularity) for name, one in {OURS: taste, **parts}.items()
+    }
+    return compare(drawn(split), {**models, YARDSTICK: popularity}, facts)
+
+
+def baskets(known: Library, taste: Taste, folder: Path) -> list[Basket]:
+    """The three best-liked books of each of five genres, all with five stars, and what their reader would be shown.
+
+    Genres are the ones with most likes; no book is in two baskets.
+    """
+    books = lake.scan(folder, "books").select("id", "title", "author").collect()
+    about = {key: (title, author) for key, title, author in books.iter_rows()}
+    names = dict(lake.scan(folder, "genres").select("id", "name").collect().iter_rows())
+    ids, catalogue = unpack(known.interactions.book_ids), known.catalogue
+    genres = catalogue.genres.astype(np.bool_)
+    free = np.ones(len(ids), dtype=np.bool_)
+    made = []
+    for column in np.argsort(-(genres.T @ catalogue.likes), kind="stable"):
+        rows = np.flatnonzero(genres[:, column] & free & (catalogue.likes > 0))
+        chosen = rows[np.argsort(-catalogue.likes[rows], kind="stable")][:OF_BASKET]
+        if len(chosen) < OF_BASKET:
+            continue
+        free[chosen] = False
+        start = datetime(2026, 1, 1, tzinfo=UTC)
+        ratings = tuple(Rating(ids[row], 5, start + timedelta(days=day)) for day, row in enumerate(chosen))
+        picks = taste.picks(Reader(ratings=ratings), SHOWN)
+        name = str(names[str(unpack(catalogue.genre_ids)[column])])
+        rated = [(about[str(rating.book_id)][0], rating.stars) for rating in ratings]
+        made.append(Basket(name, rated, [_shown(pick, about) for pick in picks]))
+        if len(made) == BASKETS:
+            break
+    return made
+
+
+def _shown(pick: Pick, about: Mapping[str, tuple[str, str]]) -> BasketPick:
+    reasons = [(about[str(reason.book_id)][0], reason.share) for reason in pick.because]
+    title, author = about[str(pick.book_id)]
+    return BasketPick(title, author, pick.source, reasons)
+
+
+def overall(known: Library) -> dict[str, str | int | float]:
+    """Facts of the data, for people."""
+    ratings = known.interactions
+    window = ratings.window
+    counts: dict[str, str | int | float] = {
+        "ratings": len(ratings),
+        "readers": ratings.reader_count,
+        "books": ratings.book_count,
+        "books that nobody has rated": int((known.catalogue.raters == 0).sum()),
+    }
+    return counts if window is None else {**counts, "from": f"{window[0]:%F}", "to": f"{window[1]:%F}"}
