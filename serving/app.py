@@ -27,11 +27,13 @@ from serving.kit.sweep import sweeping
 from serving.kit.throttle import RateLimits, Throttle
 from serving.monitoring.observer import Observer
 from serving.monitoring.router import monitoring, root
-from serving.recommendations.champion import Follower, Registry
+from serving.preferences.router import preferences
+from serving.recommendations.challenge import Followed
+from serving.recommendations.champion import CHALLENGER, Follower, Registry
+from serving.recommendations.engine import Engine
 from serving.recommendations.pages import Pages
 from serving.recommendations.popularity import Popularity
-from serving.recommendations.router import recommendations
-from serving.recommendations.service import Engine
+from serving.recommendations.router import beside_books, recommendations
 from serving.reviews.router import reviews
 from serving.settings import ServiceSettings
 from serving.users.router import IMPORT_PATH, users
@@ -82,7 +84,7 @@ def create_app(
     )
     if registry is None and tracking_uri is not None:
         registry = MlflowRegistry(tracking_uri)
-    follower = Follower(registry, bundles, metrics, settings.model_poll_seconds)
+    follower = _followed(settings, registry, bundles, metrics)
     pages = Pages(database, metrics)
     tokens = Tokens(settings)
     throttle = _throttle(settings, tokens, metrics)
@@ -112,7 +114,7 @@ def create_app(
     app.state.engine = Engine(database, follower, Popularity(), pages, metrics)
     failures.install(app)
     _surround(app, settings, metrics, throttle, tracing)
-    for router in (root, books, genres, reviews, recommendations, auth, monitoring, users):
+    for router in (root, books, genres, reviews, recommendations, beside_books, preferences, auth, monitoring, users):
         app.include_router(router, responses=_EVERYWHERE)
     return app
 
@@ -143,6 +145,13 @@ def _tracing(settings: ServiceSettings) -> "Tracing | None":
     from serving.kit.tracing import Tracing  # noqa: PLC0415  who wants no traces imports nothing of them
 
     return Tracing(settings.otlp_endpoint, VERSION)
+
+
+def _followed(settings: ServiceSettings, registry: Registry | None, bundles: Path, metrics: Metrics) -> Followed:
+    """A second model takes memory: only where somebody is to be answered by it."""
+    seconds, share = settings.model_poll_seconds, settings.challenger_share
+    challenger = Follower(registry, bundles, metrics, seconds, CHALLENGER) if share > 0 else None
+    return Followed(Follower(registry, bundles, metrics, seconds), challenger, share)
 
 
 def _throttle(settings: ServiceSettings, tokens: Tokens, metrics: Metrics) -> Throttle:

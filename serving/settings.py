@@ -38,6 +38,7 @@ class ServiceSettings(BaseSettings):
         database_pool_size: Connections of one worker process.
         statement_timeout_seconds: A statement that takes longer is ended by Postgres.
         model_poll_seconds: How often the registry is asked for the champion.
+        challenger_share: Of the signed-in readers who are answered by the challenger, where the registry has one.
         monitoring_token: When set, ``/metrics`` and ``/monitoring`` (but liveness and readiness) want it as bearer.
         request_timeout_seconds: A request that takes longer is ended and answered with 503.
         commit: Which commit this was built from; empty: git is asked, where there is a checkout.
@@ -75,6 +76,7 @@ class ServiceSettings(BaseSettings):
     database_pool_size: int = Field(default=10, ge=1, le=200)
     statement_timeout_seconds: float = Field(default=15, gt=0, le=600)
     model_poll_seconds: float = Field(default=10, gt=0, le=3600)
+    challenger_share: float = Field(default=0, ge=0, le=1)
     monitoring_token: SecretStr | None = None
     request_timeout_seconds: float = Field(default=30, gt=0, le=600)
     commit: str | None = Field(default=None, max_length=100)

@@ -138,6 +138,21 @@ async def exists(run: Runs, book: uuid.UUID) -> bool:
     return await run.row("SELECT 1 FROM books WHERE id = %(book)s", {"book": book}) is not None
 
 
+_PROPOSALS: Final = """
+SELECT json_build_object('genre', json_build_object('id', g.id, 'name', g.name), 'probability', p.probability)::text
+FROM genre_proposals p JOIN genres g ON g.id = p.genre_id
+WHERE p.book_id = %(book)s AND NOT EXISTS (
+    SELECT 1 FROM book_genres bg WHERE bg.book_id = p.book_id AND bg.genre_id = p.genre_id
+)
+ORDER BY p.probability DESC, g.name_key, g.id
+"""
+
+
+async def genre_proposals(run: Runs, book: uuid.UUID) -> list[str]:
+    """JSON of ``GenreProposal``, best first; without those that the book has by now."""
+    return [str(text) for (text,) in await run.rows(_PROPOSALS, {"book": book})]
+
+
 def _written(column: str) -> list[str]:
     """A column, and the key that is always kept in step with it."""
     return [column, f"{column}_key"] if column in KEYED else [column]

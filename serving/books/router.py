@@ -7,7 +7,7 @@ from fastapi import Header, Query
 from starlette.responses import Response
 
 from serving.books import search, service, writing
-from serving.books.schemas import BookChanges, BookDraft, BooksQuery, SearchQuery
+from serving.books.schemas import BookChanges, BookDraft, BooksQuery, GenreProposal, SearchQuery
 from serving.books.service import Found
 from serving.kit import errors
 from serving.kit.auth import Admin
@@ -92,6 +92,23 @@ async def get_book(
     if _is_known(found.etag, if_none_match):
         return Response(status_code=304, headers=headers)
     return success(found.book, "Book found", headers=headers)
+
+
+@books.get(
+    "/{book_id}/genre-proposals",
+    summary="Genres that the model thinks likely for a book without any, best first",
+    description="Made by the pipeline. To accept one, send it among the `genre_ids` of `PUT /api/v1/books/{book_id}`;"
+    " what the book has is no longer proposed. Empty when the model is not sure of any.",
+    response_model=Envelope[list[GenreProposal]],
+    responses=answers(
+        example([{"genre": BOOK_EXAMPLE["genres"][0], "probability": 0.83}], "Genres proposed"),
+        *_NOT_ALLOWED,
+        errors.BookNotFound,
+        errors.Invalid,
+    ),
+)
+async def list_genre_proposals(book_id: uuid.UUID, _: Admin, database: DatabaseDep) -> Response:
+    return success(await service.genre_proposals(database, book_id), "Genres proposed")
 
 
 @books.post(

@@ -131,3 +131,11 @@ async def one(run: Runs, book: uuid.UUID) -> Found:
         raise BookNotFound
     # Weak: the envelope around the book differs from answer to answer.
     return Found(orjson.Fragment(text), f'W/"{hashlib.blake2b(text.encode(), digest_size=12).hexdigest()}"')
+
+
+async def genre_proposals(run: Runs, book: uuid.UUID) -> orjson.Fragment:
+    """What the genre model proposed for the book, best first. Raises BookNotFound."""
+    proposed = await queries.genre_proposals(run, book)
+    if not proposed and not await queries.exists(run, book):
+        raise BookNotFound
+    return json_array(proposed)

@@ -76,6 +76,14 @@ class ReviewNotFound(NotFound):
     code, message = "REVIEW_NOT_FOUND", "There is no such review"
 
 
+class NotRated(ReviewNotFound):
+    message = "You have not rated this book"
+
+
+class PageNotFound(NotFound):
+    message = "There is no such page of yours, or this book is not on it"
+
+
 class GenreNotFound(NotFound):
     code, message = "GENRE_NOT_FOUND", "There is no such genre"
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 from serving.kit.db import Database
 from serving.kit.metrics import Metrics
-from serving.recommendations.champion import Follower
+from serving.recommendations.challenge import Followed
 
 EVERY_SECONDS = 5.0
 
@@ -15,7 +15,7 @@ EVERY_SECONDS = 5.0
 class Observer:
     """Keeps the gauges of one worker up to date, and remembers when the worker began."""
 
-    def __init__(self, database: Database, follower: Follower, metrics: Metrics) -> None:
+    def __init__(self, database: Database, follower: Followed, metrics: Metrics) -> None:
         self._database = database
         self._follower = follower
         self._metrics = metrics

@@ -7,17 +7,20 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
+from uuid import UUID
 
 import structlog
 
+from models import chain
 from models.bundle import BundleRefused, load
-from models.reader import Rating, Reader
-from models.taste import Taste
+from models.engine import Engine
+from models.reader import Pick, Rating, Reader
 from serving.kit.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+CHAMPION: Final = "champion"  # the registry's aliases
+CHALLENGER: Final = "challenger"
 LAST_GOOD = "champion.json"
 REFUSED_SECONDS = 300.0  # until a refused bundle is looked at again; it may have been damaged on its way
 _KEPT_BESIDE = 2
@@ -39,6 +44,8 @@ class Registry(Protocol):
     """The part of ``models.registry.Registry`` that serving needs; its docstrings say what it promises."""
 
     def champion(self) -> "Version | None": ...
+
+    def challenger(self) -> "Version | None": ...
 
     def download(self, version: "Version", into: Path) -> Path: ...
 
@@ -56,50 +63,73 @@ class Name:
 class Champion:
     name: Name
     folder: Path
-    taste: Taste
-    book_count: int
+    engine: Engine
     created_at: datetime
 
 
-def rehearse(taste: Taste) -> None:
-    """Answer a few fixed baskets of the model's own books, and look at the answers.
+def rehearse(engine: Engine) -> None:
+    """Ask for a few fixed baskets of the model's own books what readers will ask for, and look at the answers.
 
     Raises:
-        BundleRefused: an answer repeats a book or returns one of the basket, its scores rise or leave 0..1, its shares
-            leave (0, 1], or there is no answer at all.
+        BundleRefused: an answer repeats a book or returns one of the basket, its scores rise, leave 0..1 or are not
+            numbers, its shares leave (0, 1], or there is no answer at all.
     """
-    books = list(taste.books)
+    books = list(engine.taste.books)
     for size in (size for size in _BASKET_SIZES if size < len(books)):
         basket = books[:: max(1, len(books) // size)][:size]
-        start = datetime(2026, 1, 1, tzinfo=UTC)
-        ratings = tuple(Rating(book, 5, start + timedelta(days=day)) for day, book in enumerate(basket))
-        picks = taste.picks(Reader(ratings=ratings), _REHEARSED_PICKS)
-        scores = [pick.score for pick in picks]
-        shares = [reason.share for pick in picks for reason in pick.because if reason.share is not None]
-        sound = (
-            len({pick.book_id for pick in picks}) == len(picks)
-            and not {pick.book_id for pick in picks} & set(basket)
-            and all(0 <= score <= 1 for score in scores)
-            and scores == sorted(scores, reverse=True)
-            and all(0 < share <= _LARGEST_SHARE for share in shares)
-        )
-        if not sound:
-            raise BundleRefused(f"it failed the rehearsal with {size} books")
-    if not any(taste.picks(Reader(ratings=(Rating(book, 5, datetime.now(UTC)),)), 1) for book in books[:50]):
+        reader = _reader_of(basket)
+        for source in engine.personal():
+            _look_at(source.picks(reader, _REHEARSED_PICKS), reader, f"{source.name} with {size} books")
+        _look_at(engine.similar_to(basket[0], _REHEARSED_PICKS, reader), reader, "similar books")
+        _look_at(engine.starting(_REHEARSED_PICKS, reader), reader, "starters")
+    if not any(chain.page(engine.personal(), _reader_of([book]), 1, on_failure=_raise).picks for book in books[:50]):
         raise BundleRefused("it recommends nothing to anybody")
 
 
+def _reader_of(basket: Sequence[UUID]) -> Reader:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    return Reader(ratings=tuple(Rating(book, 5, start + timedelta(days=day)) for day, book in enumerate(basket)))
+
+
+def _look_at(picks: Sequence[Pick], reader: Reader, what: str) -> None:
+    scores = [pick.score for pick in picks]
+    shares = [reason.share for pick in picks for reason in pick.because if reason.share is not None]
+    sound = (
+        len({pick.book_id for pick in picks}) == len(picks)
+        and not {pick.book_id for pick in picks} & reader.barred
+        and all(0 <= score <= 1 for score in scores)  # NaN is not
+        and all(after <= before for before, after in pairwise(scores))
+        and all(0 < share <= _LARGEST_SHARE for share in shares)
+    )
+    if not sound:
+        raise BundleRefused(f"it failed the rehearsal: {what}")
+
+
+def _raise(source: str, failure: Exception) -> None:
+    raise BundleRefused(f"it failed the rehearsal: {source}") from failure
+
+
 class Follower:
-    """Keeps the champion at hand and exchanges it when the registry names another.
+    """Keeps the model with an alias at hand and exchanges it when the registry names another.
 
     Args:
         registry: ``None``: there is none, and the last good bundle answers for ever.
         bundles: Folder that all workers of a host share.
         metrics: Where refusals and the current version are shown.
         poll_seconds: How often the registry is asked.
+        alias: Whom to follow; of the challenger the metrics do not say that it is the service's model.
     """
 
-    def __init__(self, registry: Registry | None, bundles: Path, metrics: Metrics, poll_seconds: float) -> None:
+    def __init__(
+        self,
+        registry: Registry | None,
+        bundles: Path,
+        metrics: Metrics,
+        poll_seconds: float,
+        alias: Literal["champion", "challenger"] = CHAMPION,
+    ) -> None:
+        self._alias = alias
+        self._note = bundles / f"{alias}.json"
         self._registry = registry
         self._bundles = bundles
         self._metrics = metrics
@@ -120,7 +150,7 @@ class Follower:
         The thread is a daemon and not waited for long: a registry that hangs must not keep the service from stopping.
         """
         self._restore()
-        thread = threading.Thread(target=self._follow, name="follow-champion", daemon=True)
+        thread = threading.Thread(target=self._follow, name=f"follow-{self._alias}", daemon=True)
         thread.start()
         try:
             yield
@@ -138,7 +168,7 @@ class Follower:
     def poll(self, registry: Registry) -> None:
         """Ask once. Runs in the thread: neither a slow registry nor a download holds up requests."""
         try:
-            version = registry.champion()
+            version = registry.champion() if self._alias == CHAMPION else registry.challenger()
         except Exception as exc:  # noqa: BLE001  whatever the registry's client raises, the service goes on with what it has
             self._metrics.registry_failures.inc()
             if not self._registry_is_down:
@@ -173,14 +203,18 @@ class Follower:
     def _take(self, name: Name, folder: Path) -> Champion:
         """Raises BundleRefused; the champion changes only when everything went well."""
         bundle = load(folder)
-        taste = Taste.from_bundle(bundle)
-        rehearse(taste)
+        engine = Engine.from_bundle(bundle)
+        rehearse(engine)
         if self._current is not None:
-            self._metrics.model.labels(self._current.name.name, self._current.name.version).set(0)
-        self._current = Champion(name, folder, taste, len(taste.books), bundle.manifest.created_at)
-        self._metrics.model.labels(name.name, name.version).set(1)
-        log.info("champion", name=name.name, version=name.version, books=len(taste.books))
+            self._show(self._current.name, 0)
+        self._current = Champion(name, folder, engine, bundle.manifest.created_at)
+        self._show(name, 1)
+        log.info(self._alias, name=name.name, version=name.version, books=engine.book_count)
         return self._current
+
+    def _show(self, name: Name, value: int) -> None:
+        if self._alias == CHAMPION:
+            self._metrics.model.labels(name.name, name.version).set(value)
 
     def _refuse(self, name: Name, folder: Path | None, exc: Exception) -> None:
         self._refused[name] = time.monotonic()
@@ -190,23 +224,28 @@ class Follower:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _retire(self) -> None:
-        """The registry answers, and has no champion: somebody took the alias away."""
+        """The registry answers, and nothing has the alias: somebody took it away."""
         if self._current is None:
             return
-        log.warning("no champion any more", name=self._current.name.name, version=self._current.name.version)
-        self._metrics.model.labels(self._current.name.name, self._current.name.version).set(0)
+        log.warning(
+            "the alias was taken away",
+            alias=self._alias,
+            name=self._current.name.name,
+            version=self._current.name.version,
+        )
+        self._show(self._current.name, 0)
         self._current = None
-        (self._bundles / LAST_GOOD).unlink(missing_ok=True)
+        self._note.unlink(missing_ok=True)
 
     def _remember(self, champion: Champion) -> None:
-        with tempfile.NamedTemporaryFile("w", dir=self._bundles, prefix=".champion-", delete=False) as beside:
+        with tempfile.NamedTemporaryFile("w", dir=self._bundles, prefix=f".{self._alias}-", delete=False) as beside:
             json.dump({**asdict(champion.name), "folder": champion.folder.name}, beside)
-        os.replace(beside.name, self._bundles / LAST_GOOD)  # noqa: PTH105  an atomic swap, named as the house names it
+        os.replace(beside.name, self._note)  # noqa: PTH105  an atomic swap, named as the house names it
 
     def _restore(self) -> None:
         """The last good bundle, so that the service starts with a model when the registry is down."""
         try:
-            noted = json.loads((self._bundles / LAST_GOOD).read_text())
+            noted = json.loads(self._note.read_text())
             folder = self._bundles / Path(noted.pop("folder")).name
             self._take(Name(**noted), folder)
         except FileNotFoundError:
@@ -216,10 +255,19 @@ class Follower:
 
     def _prune(self, champion: Champion) -> None:
         """Old bundles go, but for a few to roll back to; so do downloads that a killed worker left behind."""
-        folders = [folder for folder in self._bundles.iterdir() if folder.is_dir() and folder != champion.folder]
+        used = {champion.folder, self._folder_of_the_other()}
+        folders = [folder for folder in self._bundles.iterdir() if folder.is_dir() and folder not in used]
         whole = sorted((f for f in folders if not f.name.startswith(".")), key=lambda f: f.stat().st_mtime)
         left = [
             f for f in folders if f.name.startswith(".") and time.time() - f.stat().st_mtime > _STALE_DOWNLOAD_SECONDS
         ]
         for folder in [*whole[:-_KEPT_BESIDE], *left]:
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _folder_of_the_other(self) -> Path | None:
+        """What the follower of the other alias, in this process or another, has noted; None where it has not."""
+        other = self._bundles / f"{CHALLENGER if self._alias == CHAMPION else CHAMPION}.json"
+        try:
+            return self._bundles / str(json.loads(other.read_text())["folder"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import secrets
+import time
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +24,11 @@ LAST_SECONDS = 8.0  # for what is left when the service stops; a supervisor kill
 _BATCH: Final = 200  # pages
 _ROOM: Final = 10_000  # pages in memory while Postgres is away
 _TRIES: Final = 5
+_RETRY_SECONDS: Final = 0.2  # before the second try, twice as long before the third, and so on
+# A page that is older than this has been stored or lost; hosts' clocks may differ by a part of it.
+LATEST_SECONDS: Final = 5.0
+_RANDOM_BITS: Final = 74
+_VERSION: Final = 7
 
 # Readers and books may have been deleted since the page was made: what is left of it is kept.
 _STORE: Final = """
@@ -44,6 +51,19 @@ FROM stored s JOIN given g ON g.id = s.id
 CROSS JOIN LATERAL json_to_recordset(g.picks) AS p(rank smallint, book_id uuid, source text, score float8)
 JOIN books b ON b.id = p.book_id
 """
+
+
+def new_page_id() -> uuid.UUID:
+    """A UUID that tells when it was made (version 7: RFC 9562, section 5.7)."""
+    random = secrets.randbits(_RANDOM_BITS)
+    time_and_version = (time.time_ns() // 1_000_000) << 80 | _VERSION << 76
+    return uuid.UUID(int=time_and_version | (random >> 62) << 64 | 0b10 << 62 | random & ((1 << 62) - 1))
+
+
+def may_be_on_its_way(page: uuid.UUID) -> bool:
+    """Whether a page that is not stored may be yet: made here or by another worker a moment ago."""
+    made = (page.int >> 80) / 1000
+    return page.version == _VERSION and abs(time.time() - made) < LATEST_SECONDS
 
 
 @dataclass(frozen=True)
@@ -119,7 +139,7 @@ class Pages:
                 # A reader or book deleted while the statement ran; or Postgres is away for a moment.
                 reason = type(exc).__name__
                 if attempt < _TRIES:
-                    await asyncio.sleep(0.2 * attempt)
+                    await asyncio.sleep(_RETRY_SECONDS * attempt)
             except asyncio.CancelledError:
                 self._lose(len(batch), "stopped")
                 raise

@@ -17,10 +17,10 @@ SELECT r.books, r.stars, r.times,
        ARRAY(SELECT book_id FROM muted_books WHERE user_id = %(user)s),
        ARRAY(SELECT book_id FROM hidden_books WHERE user_id = %(user)s),
        coalesce((SELECT enabled FROM reader_settings WHERE user_id = %(user)s), true),
-       (SELECT ARRAY(SELECT book_id FROM book_genres WHERE genre_id = g.id) FROM genres g WHERE g.id = %(genre)s::uuid)
+       (SELECT diversity FROM reader_settings WHERE user_id = %(user)s), ({of_genre})
 FROM (
-    SELECT coalesce(array_agg(book_id), '{}') AS books, coalesce(array_agg(rating), '{}') AS stars,
-           coalesce(array_agg(created_at), '{}') AS times
+    SELECT coalesce(array_agg(book_id), '{{}}') AS books, coalesce(array_agg(rating), '{{}}') AS stars,
+           coalesce(array_agg(created_at), '{{}}') AS times
     FROM (SELECT book_id, rating, created_at FROM reviews WHERE user_id = %(user)s ORDER BY created_at, id) AS own
 ) AS r
 """
@@ -28,6 +28,13 @@ _HIDDEN: Final = "SELECT book_id FROM hidden_books WHERE user_id = %(user)s"
 _KNOWN: Final = "SELECT id FROM books WHERE id = ANY(%(books)s)"
 _OF_GENRE: Final = """
 SELECT ARRAY(SELECT book_id FROM book_genres WHERE genre_id = %(genre)s) FROM genres WHERE id = %(genre)s
+"""
+_CHOSEN_OF_GENRE: Final = """
+SELECT ARRAY(
+    SELECT b.id FROM book_genres bg JOIN books b ON b.id = bg.book_id
+    WHERE bg.genre_id = %(genre)s AND b.total_reviews >= %(min_reviews)s
+    AND (%(min_rating)s::float8 IS NULL OR b.average_rating >= %(min_rating)s)
+) FROM genres WHERE id = %(genre)s
 """
 _SHOWN: Final = f"""
 SELECT b.id, b.title, CASE WHEN b.id = ANY(%(picked)s) THEN {BOOK_SQL}::text END
@@ -43,17 +50,19 @@ FROM books b WHERE b.total_reviews >= greatest(%(min_reviews)s, 1)
 """
 _RECENT: Final = """
 SELECT b.book_id AS id, sum(b.n) AS n, sum(b.sum) AS points
-FROM book_days b WHERE b.day >= (clock_timestamp() AT TIME ZONE 'UTC')::date - %(days_back)s::int
+FROM book_days b WHERE b.day >= (statement_timestamp() AT TIME ZONE 'UTC')::date - %(days_back)s::int
 """
 _RECENT_GROUPS: Final = " GROUP BY b.book_id HAVING sum(b.n) >= %(min_reviews)s"
-_RANKED: Final = """
-WITH counted AS MATERIALIZED ({counted}),
-prior AS (
+# What a book is shrunken towards: what the pipeline found, and until it has, the mean of what was counted.
+PRIOR: Final = """
     SELECT prior_mean AS mean, prior_weight AS weight FROM library_statistics
     UNION ALL
     SELECT (SELECT coalesce(sum(points)::float8 / nullif(sum(n), 0), 3) FROM counted), 10
     LIMIT 1
-)
+"""
+_RANKED: Final = """
+WITH counted AS MATERIALIZED ({counted}),
+prior AS ({prior})
 SELECT c.id,
        least(1.0, ln(1 + c.n::float8) / ln(1 + (SELECT max(n) FROM counted)::float8)
        * (((c.points + p.weight * p.mean) / (c.n + p.weight) - 1) / 4))::float8 AS score
@@ -65,7 +74,7 @@ ORDER BY score DESC, c.id LIMIT %(depth)s
 class Known(NamedTuple):
     """What is stored of a reader; ``books``, ``stars`` and ``times`` run side by side, oldest rating first.
 
-    ``of_genre`` are the books of the genre that was asked for; ``None`` without such a genre.
+    ``of_genre``: the books of the genre that was asked for; ``None``: there is no such genre, or none was asked for.
     """
 
     books: Sequence[uuid.UUID]
@@ -74,6 +83,7 @@ class Known(NamedTuple):
     muted: Sequence[uuid.UUID]
     hidden: Sequence[uuid.UUID]
     enabled: bool
+    diversity: float | None
     of_genre: Sequence[uuid.UUID] | None
 
 
@@ -82,8 +92,20 @@ class Shown(NamedTuple):
     json: str | None  # only for books that were picked
 
 
-async def reader(run: Runs, user: UserId, genre: uuid.UUID | None) -> Known:
-    rows = await run.rows(_READER, {"user": user, "genre": genre})
+async def reader(
+    run: Runs,
+    user: UserId,
+    genre: uuid.UUID | None = None,
+    *,
+    min_reviews: int | None = None,
+    min_rating: float | None = None,
+) -> Known:
+    """Of the genre's books those with so many reviews, and so many stars on average; all when neither is given."""
+    of_genre = "NULL::uuid[]" if genre is None else _OF_GENRE
+    if genre is not None and (min_reviews or min_rating is not None):
+        of_genre = _CHOSEN_OF_GENRE
+    given = {"user": user, "genre": genre, "min_reviews": min_reviews or 0, "min_rating": min_rating}
+    rows = await run.rows(_READER.format(of_genre=of_genre), given)
     return Known(*rows[0])
 
 
@@ -113,19 +135,35 @@ async def shown(
 
 
 @functools.cache
-def _ranking_statement(*, of_genre: bool, recent: bool) -> str:
+def ranking_statement(*, of_genre: bool, recent: bool, rated: bool) -> str:
+    """Books and scores, best first; takes the parameters of ``ranking``."""
     book = "b.book_id" if recent else "b.id"
-    genre = f" AND EXISTS (SELECT 1 FROM book_genres bg WHERE bg.genre_id = %(genre)s AND bg.book_id = {book})"
-    counted = (_RECENT if recent else _ALL_TIME) + (genre if of_genre else "") + (_RECENT_GROUPS if recent else "")
-    return _RANKED.format(counted=counted)
+    counted = _RECENT if recent else _ALL_TIME
+    if of_genre:
+        counted += f" AND EXISTS (SELECT 1 FROM book_genres bg WHERE bg.genre_id = %(genre)s AND bg.book_id = {book})"
+    if rated:
+        counted += f" AND (SELECT average_rating FROM books WHERE id = {book}) >= %(min_rating)s"
+    return _RANKED.format(counted=counted + (_RECENT_GROUPS if recent else ""), prior=PRIOR)
 
 
 async def ranking(
-    run: Runs, *, genre: uuid.UUID | None, min_reviews: int, days_back: int | None, depth: int
+    run: Runs,
+    *,
+    genre: uuid.UUID | None,
+    min_reviews: int,
+    days_back: int | None,
+    min_rating: float | None,
+    depth: int,
 ) -> list[tuple[uuid.UUID, float]]:
     """The most popular books, best first, with scores in 0..1."""
-    statement = _ranking_statement(of_genre=genre is not None, recent=days_back is not None)
-    rows = await run.rows(
-        statement, {"genre": genre, "min_reviews": min_reviews, "days_back": days_back, "depth": depth}
+    statement = ranking_statement(
+        of_genre=genre is not None, recent=days_back is not None, rated=min_rating is not None
     )
-    return [(row[0], float(row[1])) for row in rows]
+    given = {
+        "genre": genre,
+        "min_reviews": min_reviews,
+        "days_back": days_back,
+        "min_rating": min_rating,
+        "depth": depth,
+    }
+    return [(row[0], float(row[1])) for row in await run.rows(statement, given)]

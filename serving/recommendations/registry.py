@@ -27,17 +27,22 @@ class RegistryInDatabase:
 
     def champion(self) -> Version | None:
         """Raises RegistryUnavailable."""
-        if not self._is_there:
-            self._look()
-        return self._registry.champion() if self._is_there else None
+        return self._registry.champion() if self._has_tables() else None
+
+    def challenger(self) -> Version | None:
+        """Raises RegistryUnavailable."""
+        return self._registry.challenger() if self._has_tables() else None
 
     def download(self, version: Version, into: Path) -> Path:
         """Raises RegistryUnavailable."""
         return self._registry.download(version, into)
 
-    def _look(self) -> None:
+    def _has_tables(self) -> bool:
+        if self._is_there:
+            return True
         try:
             with connect(self._url) as connection:
                 self._is_there = connection.execute(_ALIASES).fetchone() != (None,)
         except psycopg.Error as exc:
             raise RegistryUnavailable(f"the model registry's database does not answer: {type(exc).__name__}") from exc
+        return self._is_there

@@ -1,5 +1,6 @@
 """HTTP of recommendations."""
 
+import uuid
 from typing import Annotated, cast
 
 from fastapi import Depends, Query, Request
@@ -9,11 +10,23 @@ from serving.kit import errors
 from serving.kit.auth import OPTIONAL_IN_DOCS, OptionalReader, SignedIn
 from serving.kit.docs import answers, router
 from serving.kit.envelope import Envelope, example, success
-from serving.recommendations import service
-from serving.recommendations.schemas import PersonalQuery, Picks, PopularQuery, Preview, picks_example
-from serving.recommendations.service import Engine
+from serving.recommendations import service, similar
+from serving.recommendations.engine import Engine
+from serving.recommendations.schemas import (
+    DiversityQuery,
+    GenreQuery,
+    PersonalQuery,
+    Picks,
+    PopularQuery,
+    Preview,
+    SimilarQuery,
+    StartersQuery,
+    TrendingQuery,
+    picks_example,
+)
 
 recommendations = router("/api/v1/recommendations", "Recommendations")
+beside_books = router("/api/v1/books", "Recommendations")
 _TOKEN_FAILURES = (errors.Unauthorized, errors.TokenExpired, errors.AccountDisabled)
 
 
@@ -41,6 +54,129 @@ async def recommend_popular(
     query: Annotated[PopularQuery, Query()], reader: OptionalReader, engine: EngineDep
 ) -> Response:
     return success(await service.popular(engine, reader, query), "Popular books")
+
+
+@recommendations.get(
+    "/trending",
+    summary="What is rated more than its own past let expect",
+    description="No older than 60 seconds. A book that has always been read much is not trending; one that is suddenly"
+    " read more is. A signed-in reader does not see the books that they have hidden.",
+    response_model=Envelope[Picks],
+    openapi_extra=OPTIONAL_IN_DOCS,
+    responses=answers(
+        example(picks_example("trending", "trending", signed_in=False), "Trending books"),
+        *_TOKEN_FAILURES,
+        errors.Invalid,
+    ),
+)
+async def recommend_trending(
+    query: Annotated[TrendingQuery, Query()], reader: OptionalReader, engine: EngineDep
+) -> Response:
+    return success(await service.trending(engine, reader, query), "Trending books")
+
+
+@recommendations.get(
+    "/genre/{genre_id}",
+    summary="Books of a genre",
+    description="What many readers rate highly. A signed-in reader does not see the books that they have hidden, nor"
+    " (unless `exclude_user_books` is false) those that they have rated; then their own taste comes first.",
+    response_model=Envelope[Picks],
+    openapi_extra=OPTIONAL_IN_DOCS,
+    responses=answers(
+        example(picks_example("genre", "genres", signed_in=False), "Books of this genre"),
+        *_TOKEN_FAILURES,
+        errors.GenreNotFound,
+        errors.Invalid,
+    ),
+)
+async def recommend_genre(
+    genre_id: uuid.UUID, query: Annotated[GenreQuery, Query()], reader: OptionalReader, engine: EngineDep
+) -> Response:
+    return success(await service.of_genre(engine, reader, genre_id, query), "Books of this genre")
+
+
+@recommendations.get(
+    "/genre/{genre_id}/similar-to/{book_id}",
+    summary="Books of a genre that are like a book",
+    description="The book itself may be of another genre. A signed-in reader does not see what they have rated or"
+    " hidden.",
+    response_model=Envelope[Picks],
+    openapi_extra=OPTIONAL_IN_DOCS,
+    responses=answers(
+        example(picks_example("similar", "similar", signed_in=False), "Books of this genre like this book"),
+        *_TOKEN_FAILURES,
+        errors.GenreNotFound,
+        errors.BookNotFound,
+        errors.Invalid,
+    ),
+)
+async def recommend_similar_of_genre(
+    genre_id: uuid.UUID,
+    book_id: uuid.UUID,
+    query: Annotated[SimilarQuery, Query()],
+    reader: OptionalReader,
+    engine: EngineDep,
+) -> Response:
+    return success(
+        await similar.similar(engine, reader, book_id, query.limit, genre_id), "Books of this genre like this book"
+    )
+
+
+@beside_books.get(
+    "/{book_id}/similar",
+    summary="Books like a book",
+    description="What readers like together with it; for a book that few have rated, what has its author, series or"
+    " genres. A signed-in reader does not see what they have rated or hidden.",
+    response_model=Envelope[Picks],
+    openapi_extra=OPTIONAL_IN_DOCS,
+    responses=answers(
+        example(picks_example("similar", "similar", signed_in=False), "Books like this one"),
+        *_TOKEN_FAILURES,
+        errors.BookNotFound,
+        errors.Invalid,
+    ),
+)
+async def recommend_similar(
+    book_id: uuid.UUID, query: Annotated[SimilarQuery, Query()], reader: OptionalReader, engine: EngineDep
+) -> Response:
+    return success(await similar.similar(engine, reader, book_id, query.limit), "Books like this one")
+
+
+@recommendations.get(
+    "/diversity",
+    summary="Books from several genres, turn by turn",
+    description="For a signed-in reader their own taste, from the genres that their ratings speak for; for everybody"
+    " else popular books from the genres that are read most. No book comes twice.",
+    response_model=Envelope[Picks],
+    openapi_extra=OPTIONAL_IN_DOCS,
+    responses=answers(
+        example(picks_example("diversity", "taste", signed_in=True), "Books from several genres"),
+        *_TOKEN_FAILURES,
+        errors.Invalid,
+    ),
+)
+async def recommend_diversity(
+    query: Annotated[DiversityQuery, Query()], reader: OptionalReader, engine: EngineDep
+) -> Response:
+    return success(await service.across_genres(engine, reader, query), "Books from several genres")
+
+
+@recommendations.get(
+    "/starters",
+    summary="Books to rate first",
+    description="Those whose ratings would tell most about a new reader, given what they have rated already.",
+    response_model=Envelope[Picks],
+    openapi_extra=OPTIONAL_IN_DOCS,
+    responses=answers(
+        example(picks_example("starters", "starters", signed_in=False), "Books to rate first"),
+        *_TOKEN_FAILURES,
+        errors.Invalid,
+    ),
+)
+async def recommend_starters(
+    query: Annotated[StartersQuery, Query()], reader: OptionalReader, engine: EngineDep
+) -> Response:
+    return success(await service.starters(engine, reader, query), "Books to rate first")
 
 
 @recommendations.get(

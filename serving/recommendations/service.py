@@ -1,124 +1,200 @@
 """Lists of books for a reader, and why."""
 
 import datetime as dt
-import functools
 import uuid
-from collections.abc import Collection, Mapping, Sequence
-from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from typing import Final
 
-import anyio.to_thread
-import orjson
-import structlog
-
-from models import chain
-from models.reader import Pick, Rating, Reader
+from models.chain import Source
+from models.engine import Engine as Model
+from models.reader import Rating, Reader
 from serving.kit.auth import CurrentReader
-from serving.kit.db import Database
-from serving.kit.envelope import timestamp
 from serving.kit.errors import Detail, GenreNotFound, Invalid
-from serving.kit.metrics import Metrics
 from serving.recommendations import queries
-from serving.recommendations.champion import Champion, Follower
-from serving.recommendations.pages import Pages, ServedPage
-from serving.recommendations.popularity import Popularity, Ranking, Window
-from serving.recommendations.queries import Shown
-from serving.recommendations.schemas import Kind, PersonalQuery, PopularQuery, Preview
+from serving.recommendations.engine import (
+    Asks,
+    Engine,
+    Explanation,
+    Question,
+    Written,
+    filters,
+    folded_in,
+    ranked,
+    written,
+)
+from serving.recommendations.popularity import OfGenre, Rise, Spread, Window
+from serving.recommendations.queries import Known
+from serving.recommendations.schemas import (
+    DiversityQuery,
+    GenreQuery,
+    Kind,
+    PersonalQuery,
+    PopularQuery,
+    Preview,
+    StartersQuery,
+    TrendingQuery,
+)
 
-log = structlog.get_logger(__name__)
-
-_LARGE_MODEL: Final = 30_000  # books; scoring more than these takes milliseconds, and goes to a thread
-_ROUNDS: Final = 3
 _MOST_READ: Final = "Books that many readers rate highly"
-_OWN_TASTE: Final = "From the books you rated, the latest most"
-_NOT_YET: Final = "Books that many readers rate highly, until you have rated some that you liked"
-_SWITCHED_OFF: Final = "Books that many readers rate highly: you have switched personal recommendations off"
+_RISING: Final = "Books that readers rate more, and like, than their own past let expect"
+_OWN: Final = Explanation(
+    "From the books you rated, the latest most", f"{_MOST_READ}, until you have rated some that you liked"
+)
+_SWITCHED_OFF: Final = Explanation(*[f"{_MOST_READ}: you have switched personal recommendations off"] * 2)
+_OF_GENRE: Final = Explanation(
+    "Books of this genre: first what the books you rated speak for, then what many readers rate highly",
+    "Books of this genre that many readers rate highly",
+)
+_ACROSS: Final = Explanation(
+    "From the genres that the books you rated speak for, turn by turn",
+    f"{_MOST_READ}, from the genres that are read most, turn by turn",
+)
+_STARTERS: Final = Explanation(
+    "Books to rate first: they would tell most about what else you like",
+    f"{_MOST_READ}, from many genres, to rate first",
+)
+_GENRES_OF_STARTERS: Final = 10
 
 
-@dataclass(frozen=True)
-class Engine:
-    """All that answering needs and that outlives a request."""
-
-    database: Database
-    follower: Follower
-    popularity: Popularity
-    pages: Pages
-    metrics: Metrics
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A list before it is written. ``json`` has every picked book, ``titles`` every book of a reason."""
-
-    kind: Kind
-    picks: Sequence[Pick]
-    shown: Mapping[uuid.UUID, Shown]
-    explanation: str
-    limit: int
-    filters: Mapping[str, object]
-    champion: Champion | None = None
-    degraded: bool = False
-
-
-def _filters(**given: object) -> dict[str, object]:
-    return {
-        name: str(value) if isinstance(value, uuid.UUID) else value
-        for name, value in given.items()
-        if value is not None
-    }
-
-
-async def popular(engine: Engine, reader: CurrentReader | None, query: PopularQuery) -> Mapping[str, object]:
+async def popular(engine: Engine, reader: CurrentReader | None, query: PopularQuery) -> Written:
     """Raises GenreNotFound."""
     window = Window(query.genre_id, query.min_reviews, query.days_back)
+    given = filters(genre_id=query.genre_id, min_reviews=query.min_reviews, days_back=query.days_back)
     ranking = await engine.popularity.ranking(engine.database, window)
+    if not ranking.books and query.genre_id is not None:
+        await _of_genre(engine, query.genre_id)
+    question = _everybodys("popular", await _hiding(engine, reader), query.limit, _MOST_READ, given)
+    return written(engine, await ranked(engine, question, ranking), reader)
+
+
+async def trending(engine: Engine, reader: CurrentReader | None, query: TrendingQuery) -> Written:
+    """What it means is said in ``trending_queries.rising``."""
+    given = filters(days_back=query.days_back, min_reviews_in_period=query.min_reviews_in_period)
+    ranking = await engine.popularity.ranking(engine.database, Rise(query.days_back, query.min_reviews_in_period))
+    question = _everybodys("trending", await _hiding(engine, reader), query.limit, _RISING, given)
+    return written(engine, await ranked(engine, question, ranking), reader)
+
+
+def _everybodys(kind: Kind, reader: Reader, limit: int, explanation: str, given: dict[str, object]) -> Question:
+    return Question(kind, reader, limit, Explanation(explanation, explanation), filters=given)
+
+
+async def _hiding(engine: Engine, reader: CurrentReader | None) -> Reader:
+    """Somebody of whom only the hidden books matter."""
+    return Reader() if reader is None else Reader(hidden=await queries.hidden(engine.database, reader.id))
+
+
+async def of_genre(engine: Engine, reader: CurrentReader | None, genre: uuid.UUID, query: GenreQuery) -> Written:
+    """Popular within the genre; for a signed-in reader whose own books are left out, the model speaks first.
+
+    Raises:
+        GenreNotFound.
+    """
+    filler = Window(genre, query.min_reviews, min_rating=query.min_rating, source=OfGenre)
+    given = filters(genre_id=genre, **query.model_dump(exclude={"limit"}))
+    if reader is not None and query.exclude_user_books:
+        known = await queries.reader(
+            engine.database, reader.id, genre, min_reviews=query.min_reviews, min_rating=query.min_rating
+        )
+        question = Question(
+            "genre",
+            _reader(known),
+            query.limit,
+            _OF_GENRE,
+            filler,
+            _within(known),
+            asks=_personal(known.diversity) if known.enabled else None,
+            filters=given,
+        )
+        return written(engine, await folded_in(engine, question, reader), reader)
+    ranking = await engine.popularity.ranking(engine.database, filler)
     if not ranking.books:
-        await _genre(engine, query.genre_id)
-    hidden = await queries.hidden(engine.database, reader.id) if reader is not None else frozenset[uuid.UUID]()
-    picks = ranking.source.picks(Reader(hidden=hidden), query.limit)
-    answer = Answer(
-        "popular",
-        picks,
-        await _remembered(engine, ranking, [pick.book_id for pick in picks]),
-        _MOST_READ,
-        query.limit,
-        _filters(genre_id=query.genre_id, min_reviews=query.min_reviews, days_back=query.days_back),
-    )
-    return _written(engine, answer, reader)
+        await _of_genre(engine, genre)
+    question = Question("genre", await _hiding(engine, reader), query.limit, _OF_GENRE, filters=given)
+    return written(engine, await ranked(engine, question, ranking), reader)
 
 
-async def _remembered(engine: Engine, ranking: Ranking, books: Sequence[uuid.UUID]) -> dict[uuid.UUID, Shown]:
-    """The books' JSON, as old as the ranking at most; popular lists cost no statement while that is fresh."""
-    missing = [book for book in books if book not in ranking.json]
-    if missing:
-        found = await queries.shown(engine.database, missing)
-        ranking.json.update({book: shown.json for book, shown in found.items() if shown.json is not None})
-    return {book: Shown("", ranking.json[book]) for book in books if book in ranking.json}
-
-
-async def personal(engine: Engine, reader: CurrentReader, query: PersonalQuery) -> Mapping[str, object]:
+async def personal(engine: Engine, reader: CurrentReader, query: PersonalQuery) -> Written:
     """What the reader rated a moment ago counts: their ratings are read now, and folded in now.
 
     Raises:
         GenreNotFound.
     """
     known = await queries.reader(engine.database, reader.id, query.genre_id)
-    if query.genre_id is not None and known.of_genre is None:
+    diversity = query.diversity if query.diversity is not None else known.diversity
+    question = Question(
+        "personal",
+        _reader(known),
+        query.limit,
+        _OWN if known.enabled else _SWITCHED_OFF,
+        Window(query.genre_id),
+        _within(known) if query.genre_id is not None else None,
+        asks=_personal(diversity) if known.enabled else None,
+        filters=filters(genre_id=query.genre_id, diversity=diversity),
+    )
+    return written(engine, await folded_in(engine, question, reader), reader)
+
+
+def _personal(diversity: float | None) -> Asks:
+    """``None``: the reader has no wish, and the model's own measure counts."""
+
+    def ask(model: Model) -> Sequence[Source]:
+        return model.personal(diversity)
+
+    return ask
+
+
+def _within(known: Known) -> frozenset[uuid.UUID]:
+    """Raises GenreNotFound."""
+    if known.of_genre is None:
         raise GenreNotFound
-    within = None if known.of_genre is None else frozenset(known.of_genre)
-    asked = Reader(
+    return frozenset(known.of_genre)
+
+
+async def across_genres(engine: Engine, reader: CurrentReader | None, query: DiversityQuery) -> Written:
+    """The reader's own taste over the genres that they like most; else popular books over those that are read most."""
+
+    def ask(model: Model) -> Sequence[Source]:
+        return model.across(query.genre_count)
+
+    filler, given = Spread(query.genre_count), filters(genre_count=query.genre_count)
+    if reader is None:
+        ranking = await engine.popularity.ranking(engine.database, filler)
+        question = _everybodys("diversity", Reader(), query.limit, _ACROSS.everybodys, given)
+        return written(engine, await ranked(engine, question, ranking), None)
+    known = await queries.reader(engine.database, reader.id)
+    asks = ask if known.enabled else None
+    question = Question("diversity", _reader(known), query.limit, _ACROSS, filler, asks=asks, filters=given)
+    return written(engine, await folded_in(engine, question, reader), reader)
+
+
+async def starters(engine: Engine, reader: CurrentReader | None, query: StartersQuery) -> Written:
+    """The books whose ratings would tell most, given what the reader has rated."""
+
+    def ask(model: Model) -> Sequence[Source]:
+        return (model.starters,) if model.starters is not None else ()
+
+    known = await queries.reader(engine.database, reader.id) if reader is not None else None
+    question = Question(
+        "starters",
+        _reader(known) if known is not None else Reader(),
+        query.limit,
+        _STARTERS,
+        Spread(_GENRES_OF_STARTERS),
+        asks=ask if known is None or known.enabled else None,
+    )
+    return written(engine, await folded_in(engine, question, reader), reader)
+
+
+def _reader(known: Known) -> Reader:
+    return Reader(
         ratings=tuple(map(Rating, known.books, known.stars, known.times)),
         muted=frozenset(known.muted),
         hidden=frozenset(known.hidden),
     )
-    answer = await _folded_in(
-        engine, asked, "personal", query.limit, within=within, genre=query.genre_id, is_personal=known.enabled
-    )
-    return _written(engine, answer, reader)
 
 
-async def preview(engine: Engine, query: Preview) -> Mapping[str, object]:
+async def preview(engine: Engine, query: Preview) -> Written:
     """Raises Invalid for a book that does not exist."""
     books = [rating.book_id for rating in query.ratings]
     existing = await queries.known(engine.database, books)
@@ -130,133 +206,23 @@ async def preview(engine: Engine, query: Preview) -> Mapping[str, object]:
     if unknown:
         raise Invalid(unknown)
     start = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=len(books))
-    ratings = (
+    ratings = tuple(
         Rating(rating.book_id, rating.rating, start + dt.timedelta(seconds=place))
         for place, rating in enumerate(query.ratings)
     )
-    return _written(engine, await _folded_in(engine, Reader(ratings=tuple(ratings)), "preview", query.limit), None)
+    question = Question(
+        "preview",
+        Reader(ratings=ratings),
+        query.limit,
+        _OWN,
+        asks=_personal(query.diversity),
+        filters=filters(diversity=query.diversity),
+    )
+    return written(engine, await folded_in(engine, question), None)
 
 
-async def _genre(engine: Engine, genre: uuid.UUID | None) -> AbstractSet[uuid.UUID] | None:
-    if genre is None:
-        return None
+async def _of_genre(engine: Engine, genre: uuid.UUID) -> frozenset[uuid.UUID]:
     books = await queries.of_genre(engine.database, genre)
     if books is None:
         raise GenreNotFound
     return books
-
-
-async def _folded_in(  # noqa: PLR0913  the parts of a question
-    engine: Engine,
-    reader: Reader,
-    kind: Kind,
-    limit: int,
-    *,
-    within: AbstractSet[uuid.UUID] | None = None,
-    genre: uuid.UUID | None = None,
-    is_personal: bool = True,
-) -> Answer:
-    champion = engine.follower.current if is_personal else None
-    ranking = await engine.popularity.ranking(engine.database, Window(genre))
-    sources: list[chain.Source] = [champion.taste, ranking.source] if champion is not None else [ranking.source]
-    asked = reader
-    for _ in range(_ROUNDS):
-        page = await _page(engine, sources, asked, limit, within, large=_is_large(champion))
-        picked = {pick.book_id for pick in page.picks}
-        shown = await queries.shown(
-            engine.database, picked, {reason.book_id for pick in page.picks for reason in pick.because}
-        )
-        if gone := picked - shown.keys():  # the model knows books that have been deleted since
-            asked = replace(asked, hidden=asked.hidden | gone)
-        else:
-            break
-    return Answer(
-        kind,
-        [pick for pick in page.picks if pick.book_id in shown],
-        shown,
-        _explained(page.picks, is_personal=is_personal),
-        limit,
-        _filters(genre_id=genre),
-        champion,
-        page.degraded,
-    )
-
-
-def _is_large(champion: Champion | None) -> bool:
-    return champion is not None and champion.book_count > _LARGE_MODEL
-
-
-async def _page(
-    engine: Engine,
-    sources: Sequence[chain.Source],
-    reader: Reader,
-    limit: int,
-    within: AbstractSet[uuid.UUID] | None,
-    *,
-    large: bool,
-) -> chain.Page:
-    def failed(source: str, exc: Exception) -> None:
-        engine.metrics.source_failures.labels(source).inc()
-        log.error("source failed", source=source, exc_info=exc)
-
-    work = functools.partial(chain.page, sources, reader, limit, within=within, on_failure=failed)
-    return await anyio.to_thread.run_sync(work) if large else work()
-
-
-def _explained(picks: Collection[Pick], *, is_personal: bool) -> str:
-    if not is_personal:
-        return _SWITCHED_OFF
-    return _OWN_TASTE if any(pick.source != "popular" for pick in picks) else _NOT_YET
-
-
-def _written(engine: Engine, answer: Answer, reader: CurrentReader | None) -> Mapping[str, object]:
-    """The ``Picks`` shape; a signed-in reader's page is handed over to be stored."""
-    page_id = uuid.uuid4() if reader is not None else None
-    made = timestamp()
-    books: list[orjson.Fragment] = []
-    stored: list[dict[str, object]] = []
-    for rank, pick in enumerate((pick for pick in answer.picks if pick.book_id in answer.shown), start=1):
-        engine.metrics.picks.labels(pick.source).inc()
-        books.append(_shown_pick(rank, pick, answer.shown))
-        stored.append({"rank": rank, "book_id": pick.book_id, "source": pick.source, "score": pick.score})
-    if answer.degraded:
-        engine.metrics.degraded.inc()
-    name = answer.champion.name if answer.champion is not None else None
-    if reader is not None and page_id is not None:
-        engine.pages.put(
-            ServedPage(
-                page_id,
-                reader.id,
-                answer.kind,
-                name.name if name else None,
-                name.version if name else None,
-                answer.filters,
-                answer.degraded,
-                made,
-                stored,
-            )
-        )
-    return {
-        "recommendations": books,
-        "recommendation_type": answer.kind,
-        "explanation": answer.explanation,
-        "total": len(books),
-        "limit": answer.limit,
-        "filters": answer.filters,
-        "page_id": page_id,
-        "model": {"name": name.name, "version": name.version} if name else None,
-        "degraded": answer.degraded,
-        "generated_at": made,
-    }
-
-
-def _shown_pick(rank: int, pick: Pick, shown: Mapping[uuid.UUID, Shown]) -> orjson.Fragment:
-    """Postgres' JSON of the book with the pick's own members behind it."""
-    because = [
-        {"book_id": reason.book_id, "title": shown[reason.book_id].title, "share": reason.share}
-        for reason in pick.because
-        if reason.book_id in shown
-    ]
-    own = orjson.dumps({"rank": rank, "score": pick.score, "source": pick.source, "because": because})
-    book = shown[pick.book_id].json or "{}"
-    return orjson.Fragment(book[:-1] + "," + own[1:].decode())

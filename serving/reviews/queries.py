@@ -28,7 +28,12 @@ UPDATE reviews SET
     updated_at = clock_timestamp()
 WHERE id = %(review)s AND user_id = %(user)s RETURNING true
 """
-_REMOVE = "DELETE FROM reviews WHERE id = %(review)s AND user_id = %(user)s RETURNING true"
+# "Do not judge me by this book" goes with the judgement: rated anew, the book speaks for its reader again.
+_REMOVE = """
+WITH gone AS (DELETE FROM reviews WHERE id = %(review)s AND user_id = %(user)s RETURNING book_id),
+heard AS (DELETE FROM muted_books WHERE user_id = %(user)s AND book_id IN (SELECT book_id FROM gone))
+SELECT true FROM gone
+"""
 _EXISTS = "SELECT 1 FROM reviews WHERE id = %(review)s"
 # What one reader writes at once is counted in turn. References to the row do not wait for this lock.
 _IN_TURN = "SELECT 1 FROM users WHERE id = %(user)s FOR NO KEY UPDATE"

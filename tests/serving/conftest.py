@@ -111,6 +111,7 @@ class FakeRegistry:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.alias: Version | None = None
+        self.beside: Version | None = None
         self.is_down = False
         self.downloads = 0
         self.stored: dict[str, dict[str, np.ndarray[Any, Any]]] = {}
@@ -125,6 +126,16 @@ class FakeRegistry:
         if self.is_down:
             raise RegistryUnavailable("the registry is down")
         return self.alias
+
+    def challenge(self, version: str, arrays: dict[str, np.ndarray[Any, Any]]) -> Version:
+        self.stored[version] = arrays
+        self.beside = Version("brs-recommender", version, f"run{version}", START, ("challenger",), {})
+        return self.beside
+
+    def challenger(self) -> Version | None:
+        if self.is_down:
+            raise RegistryUnavailable("the registry is down")
+        return self.beside
 
     def download(self, version: Version, into: Path) -> Path:
         folder = into / f"{version.version}-{version.run_id}"

@@ -94,6 +94,7 @@ TABLE = [
     Asked("GET", f"{API}/books", opened(200)),
     Asked("GET", f"{API}/books/search", opened(200)),
     Asked("GET", f"{API}/books/{{book_id}}", opened(200)),
+    Asked("GET", f"{API}/books/{{book_id}}/genre-proposals", administered(200)),
     Asked("POST", f"{API}/books", administered(201), {"title": "{word}", "author": "Some Body"}),
     Asked("PUT", f"{API}/books/{{book_id}}", administered(200), {"title": "Another"}),
     Asked("DELETE", f"{API}/books/{{book_id}}", administered(204)),
@@ -107,8 +108,28 @@ TABLE = [
     Asked("PUT", f"{API}/reviews/{{review_id}}", signed_in(200, other=403, admin=403), {"rating": 1}),
     Asked("DELETE", f"{API}/reviews/{{review_id}}", signed_in(204, other=403, admin=403)),
     Asked("GET", f"{API}/recommendations/popular", optional(200)),
+    Asked("GET", f"{API}/recommendations/trending", optional(200)),
+    Asked("GET", f"{API}/recommendations/genre/{{genre_id}}", optional(200)),
+    Asked("GET", f"{API}/recommendations/genre/{{genre_id}}/similar-to/{{book_id}}", optional(200)),
+    Asked("GET", f"{API}/books/{{book_id}}/similar", optional(200)),
+    Asked("GET", f"{API}/recommendations/diversity", optional(200)),
+    Asked("GET", f"{API}/recommendations/starters", optional(200)),
     Asked("GET", f"{API}/recommendations/personal", signed_in(200)),
     Asked("POST", f"{API}/recommendations/preview", opened(200), {"ratings": [{"book_id": "{book_id}", "rating": 5}]}),
+    Asked("GET", f"{API}/recommendations/muted", signed_in(200)),
+    Asked("PUT", f"{API}/recommendations/muted/{{book_id}}", signed_in(204, other=404, admin=404)),
+    Asked("DELETE", f"{API}/recommendations/muted/{{book_id}}", signed_in(204, other=404, admin=404)),
+    Asked("GET", f"{API}/recommendations/hidden", signed_in(200)),
+    Asked("PUT", f"{API}/recommendations/hidden/{{book_id}}", signed_in(204)),
+    Asked("DELETE", f"{API}/recommendations/hidden/{{book_id}}", signed_in(204)),
+    Asked("GET", f"{API}/recommendations/settings", signed_in(200)),
+    Asked("PUT", f"{API}/recommendations/settings", signed_in(200), {"enabled": False}),
+    Asked(
+        "POST",
+        f"{API}/recommendations/feedback",
+        signed_in(202, other=404, admin=404),
+        {"page_id": "{page_id}", "book_id": "{book_id}", "event": "click"},
+    ),
 ]
 
 
@@ -134,7 +155,16 @@ class Scene:
             "unrated_id": str(library.book("Persuasion")),
             "genre_id": str(library.genre("Classics")),
         }
+        self.names["page_id"] = self._page(ids["reader"], self.names["book_id"])
         self.names["review_id"] = str(library.rate(ids["reader"], uuid.UUID(self.names["book_id"]), 5))
+
+    def _page(self, reader: uuid.UUID, book: str) -> str:
+        """A page that was served to ``reader``."""
+        page = self.library.run(
+            "INSERT INTO served_pages (user_id, recommendation_type) VALUES (%s, 'popular') RETURNING id", reader
+        )[0][0]
+        self.library.run("INSERT INTO served_picks VALUES (%s, 1, %s, 'popular', 0.5)", page, book)
+        return str(page)
 
     def ask(self, asked: Asked, role: str) -> int:
         names = {**self.names, "word": role, "email": f"new-{role}@example.org"}

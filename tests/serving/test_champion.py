@@ -4,11 +4,14 @@ import json
 import threading
 import uuid
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from models.bundle import ARRAYS, BundleRefused
+from models.engine import Engine
+from models.reader import Because, Pick
 from models.taste import Taste
 from serving.kit.metrics import Metrics
 from serving.recommendations.champion import LAST_GOOD, Follower, rehearse
@@ -95,10 +98,40 @@ def test_a_bad_bundle_is_refused_and_the_last_good_one_stays(
 
 def test_a_model_that_recommends_nothing_fails_the_rehearsal() -> None:
     arrays = two_tastes(BOOKS)
-    rehearse(Taste(arrays))
+    rehearse(Engine(Taste(arrays)))
     silent = {**arrays, "item_factors": np.zeros((20, 2), dtype=np.float32)}
     with pytest.raises(BundleRefused):
-        rehearse(Taste(silent))
+        rehearse(Engine(Taste(silent)))
+
+
+def broken(**told: Any) -> Any:  # noqa: ANN401  what ``Engine`` answers
+    """Picks that no reader may see."""
+    return lambda *_: [Pick(**{"book_id": BOOKS[1], "score": 0.5, "source": "taste", **one}) for one in told["picks"]]
+
+
+@pytest.mark.parametrize(
+    "picks",
+    [
+        [{"score": float("nan")}],
+        [{"score": float("inf")}],
+        [{"score": 1.5}],
+        [{}, {}],
+        [{}, {"book_id": BOOKS[2], "score": 0.6}],
+        [{"book_id": BOOKS[0]}],
+        [{"because": (Because(BOOKS[0], 1.5),)}],
+        [{"because": (Because(BOOKS[0], float("nan")),)}],
+    ],
+    ids=["not a number", "infinite", "above 1", "repeated", "rising", "rated", "share above 1", "share not a number"],
+)
+@pytest.mark.parametrize(
+    "asked", ["models.engine.Varied.picks", "models.engine.Engine.similar_to", "models.engine.Engine.starting"]
+)
+def test_unsound_picks_fail_the_rehearsal(
+    monkeypatch: pytest.MonkeyPatch, picks: list[dict[str, Any]], asked: str
+) -> None:
+    monkeypatch.setattr(asked, broken(picks=picks))
+    with pytest.raises(BundleRefused, match="rehearsal"):
+        rehearse(Engine(Taste(two_tastes(BOOKS))))
 
 
 def test_a_registry_that_is_down_changes_nothing(follower: Follower, registry: FakeRegistry) -> None:

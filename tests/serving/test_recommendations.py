@@ -6,10 +6,12 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import structlog
 
 from serving.recommendations import popularity
+from tests.serving.bundles import with_catalogue
 from tests.serving.conftest import START, FakeRegistry, Json, Library, Running, Service, codes, fields, two_tastes
 
 PICKS = {
@@ -333,3 +335,53 @@ def test_bad_personal_queries_are_422(service: Service, query: Json) -> None:
     headers, _ = service.signed_in()
     answer = service.get("/recommendations/personal", params=query, headers=headers)
     assert (answer.status_code, fields(answer)) == (422, list(query))
+
+
+def test_a_next_volume_and_a_genre_s_book_name_their_reasons_without_a_share(
+    service: Service, registry: FakeRegistry, library: Library
+) -> None:
+    """The model has factors of two tastes: nothing of either is left for taste to pick."""
+    first, second, alike = library.book("First"), library.book("Second"), library.book("Alike")
+    told = [{"series": 0, "position": 1, "genres": (0,)}, {"series": 0, "position": 2}, {"genres": (0,)}]
+    arrays = with_catalogue([first, second, alike, library.book("Other")], *told)
+    arrays["item_factors"] = np.diag([1, 1, 1, 1]).astype(np.float32)
+    arrays["item_factors"][3] = [0, 0, 0.9, 1]  # somebody can be recommended something
+    registry.promote("1", arrays)
+    eventually(has_model(service))
+    headers, _ = service.signed_in()
+    rate(service, headers, first)
+    data = service.get("/recommendations/personal", headers=headers).json()["data"]
+    picks = data["recommendations"]
+    assert [(pick["id"], pick["source"]) for pick in picks] == [
+        (str(second), "next_in_series"),
+        (str(alike), "genres"),
+    ]
+    assert all(pick["because"] == [{"book_id": str(first), "title": "First", "share": None}] for pick in picks)
+    assert "the books you rated" in data["explanation"]
+
+
+def test_diversity_is_the_query_s_else_the_setting_s_else_the_model_s(
+    service: Service, registry: FakeRegistry, library: Library
+) -> None:
+    books = library.books(8)
+    arrays = with_catalogue(books, *[{"author": place < 6} for place in range(8)])
+    arrays["item_factors"][6] *= 0.3  # too little for the model's own measure
+    registry.promote("1", arrays)
+    eventually(has_model(service))
+    headers, reader = service.signed_in()
+    rate(service, headers, books[0])
+
+    def asked(**query: float) -> tuple[list[str], Json]:
+        answer = service.get("/recommendations/personal", params={"limit": 2, **query}, headers=headers)
+        return ids(answer), answer.json()["data"]["filters"]
+
+    best, different = [str(books[2]), str(books[4])], [str(books[2]), str(books[6])]
+    assert asked() == (best, {})
+    assert asked(diversity=0.9) == (different, {"diversity": 0.9})
+    library.run("INSERT INTO reader_settings (user_id, diversity) VALUES (%s, 0.9)", reader)
+    assert asked() == (different, {"diversity": 0.9})
+    assert asked(diversity=0) == (best, {"diversity": 0})
+    ratings = [{"book_id": str(books[0]), "rating": 5}]
+    for diversity, expected in ((0, best), (0.9, different)):
+        body = {"ratings": ratings, "limit": 2, "diversity": diversity}
+        assert ids(service.post("/recommendations/preview", json=body)) == expected

@@ -47,10 +47,19 @@ def test_an_operator_s_day(databases: Databases, tmp_path: Path) -> None:
     assert json.loads(brs("models", "promote", "2", "--json"))["aliases"] == ["champion"]
     for nonsense in ("3", "02", "two"):
         assert "no version" in brs("models", "promote", nonsense, fails=True)
+    assert "Version 1 is the challenger" in brs("models", "challenger", "1")
+    assert [line.split()[-2:] for line in brs("models", "list").splitlines()] == [
+        ["passed", "champion"],
+        ["passed", "challenger"],
+    ]
+    assert "no version" in brs("models", "challenger", "3", fails=True)
+    assert "no challenger" in brs("models", "challenger", "none")
+    assert "No reader was shown anything" in brs("report", "online")
     listed = brs("recommend", a_reader(databases), "--limit", "3")
     assert listed.splitlines()[0].startswith("  1. ")
     assert "because of" in listed
     assert "BAD" not in brs("doctor")
+    assert "what there was: " in brs("pipeline", "tune", "--trials", "2").casefold()
     out = tmp_path / "library.duckdb"
     assert "9,000 ratings" in brs("export", "--out", str(out))
     with duckdb.connect(out, read_only=True) as export:
