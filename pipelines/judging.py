@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.bundle import Json
+from models.diversity import DEFAULT
 from models.evaluation.facts import BookFacts
 from models.evaluation.rankers import ChainRanker, PopularRanker, Ranker, ServedRanker, Top
 from models.evaluation.report import HEADLINE, YARDSTICK, Comparison, compare
@@ -111,7 +112,9 @@ def judge(split: Split, arrays: Arrays, champion: Arrays | None = None, facts: B
     """
     popularity = PopularRanker(split.train)
     tastes = {OURS: arrays} if champion is None else {OURS: arrays, CHAMPION: champion}
-    counted = {name: Counted(ServedRanker(Taste(found)), split.train.book_count) for name, found in tastes.items()}
+    counted = {
+        name: Counted(ServedRanker(Taste(found), DEFAULT), split.train.book_count) for name, found in tastes.items()
+    }
     models: dict[str, Ranker] = {name: ChainRanker(one, popularity) for name, one in counted.items()}
     comparison = compare(drawn(split), {**models, YARDSTICK: popularity}, facts)
     possible = min(1.0, LIST * len(comparison.readers) / split.train.book_count)

@@ -9,6 +9,7 @@ import numpy as np
 
 from data import lake
 from models.bundle import Arrays
+from models.diversity import DEFAULT
 from models.evaluation.facts import BookFacts
 from models.evaluation.rankers import ChainRanker, PopularRanker, Ranker, ServedRanker
 from models.evaluation.report import YARDSTICK, Comparison, compare
@@ -22,6 +23,7 @@ from pipelines.judging import OURS, drawn
 from pipelines.report_page import Basket, BasketPick
 
 NEIGHBOURS = "neighbour_"
+UNVARIED = "without diversity"
 BASKETS, OF_BASKET, SHOWN = 5, 3, 10
 Announce = Callable[[str], None]
 
@@ -65,18 +67,18 @@ def _parts(arrays: Arrays) -> dict[str, Taste]:
     parts: dict[str, Taste] = {}
     linear = {name: array for name, array in arrays.items() if not name.startswith(TREES)}
     if len(linear) < len(arrays):
-        parts["without re-ranker"] = Taste(linear)
+        parts["nor re-ranker"] = Taste(linear)
     factors = {name: array for name, array in linear.items() if not name.startswith(NEIGHBOURS)}
     if len(factors) < len(linear):
-        parts["factors alone"] = Taste(factors)
+        parts["nor item-item weights"] = Taste(factors)
     return parts
 
 
 def _judged(split: Split, taste: Taste, parts: Mapping[str, Taste], facts: BookFacts) -> Comparison:
     popularity = PopularRanker(split.train)
-    models: dict[str, Ranker] = {
-        name: ChainRanker(ServedRanker(one), popularity) for name, one in {OURS: taste, **parts}.items()
-    }
+    asked: dict[str, Ranker] = {OURS: ServedRanker(taste, DEFAULT), UNVARIED: ServedRanker(taste)}
+    asked |= {name: ServedRanker(one) for name, one in parts.items()}
+    models: dict[str, Ranker] = {name: ChainRanker(one, popularity) for name, one in asked.items()}
     return compare(drawn(split), {**models, YARDSTICK: popularity}, facts)
 
 
@@ -100,7 +102,7 @@ def baskets(known: Library, taste: Taste, folder: Path) -> list[Basket]:
         free[chosen] = False
         start = datetime(2026, 1, 1, tzinfo=UTC)
         ratings = tuple(Rating(ids[row], 5, start + timedelta(days=day)) for day, row in enumerate(chosen))
-        picks = taste.picks(Reader(ratings=ratings), SHOWN)
+        picks = taste.picks(Reader(ratings=ratings), SHOWN, diversity=DEFAULT)
         name = str(names[str(unpack(catalogue.genre_ids)[column])])
         rated = [(about[str(rating.book_id)][0], rating.stars) for rating in ratings]
         made.append(Basket(name, rated, [_shown(pick, about) for pick in picks]))

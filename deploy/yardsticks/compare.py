@@ -22,12 +22,15 @@ import click
 from data.loading import SourceError
 from data.sources.goodbooks import open_goodbooks
 from deploy.yardsticks.exchange import Lists, ListsRefused, judged_readers, read_lists, write_split
-from models.evaluation.rankers import ChainRanker, PopularRanker, Ranker, TasteRanker
+from models.diversity import DEFAULT
+from models.evaluation.rankers import ChainRanker, PopularRanker, Ranker, ServedRanker
 from models.evaluation.report import DEPTH, YARDSTICK, Comparison, compare
 from models.evaluation.splits import Split, leave_last, validation
 from models.taste import Taste
-from models.training.als import AlsParams, fit
-from models.training.interactions import Interactions, interactions
+from models.training.interactions import Interactions
+from models.training.library import Books, Library, library
+from models.training.recipe import Recipe as BrsRecipe
+from models.training.recipe import learn
 from models.training.yardsticks.tuning import FAMILIES, Recipe, best, chosen, trials
 
 ENVIRONMENT = Path(".venv-yardsticks")
@@ -64,9 +67,14 @@ class Cost:
     peak_mb: float | None = None
 
 
-def ours(train: Interactions) -> Ranker:
-    """What BRS serves: the champion's recipe with its defaults."""
-    return ChainRanker(TasteRanker(Taste(fit(train, AlsParams()))), PopularRanker(train))
+def ours(known: Library) -> Learn:
+    """What BRS serves: the recipe it comes with, at the default diversity."""
+
+    def learned(train: Interactions) -> Ranker:
+        taste = Taste(learn(known.of(train), BrsRecipe()))
+        return ChainRanker(ServedRanker(taste, DEFAULT), PopularRanker(train))
+
+    return learned
 
 
 def listed(split: Split, model: Ranker, fit_seconds: float) -> tuple[Lists, Cost]:
@@ -77,10 +85,10 @@ def listed(split: Split, model: Ranker, fit_seconds: float) -> tuple[Lists, Cost
     return lists, Cost(fit_seconds, time.perf_counter() - started)
 
 
-def in_house(split: Split, recipes: list[Recipe]) -> Iterator[tuple[str, Lists, Cost]]:
+def in_house(split: Split, own: Learn, recipes: list[Recipe]) -> Iterator[tuple[str, Lists, Cost]]:
     """Our model, popularity and the stock models, each learned once for all its recencies; one in memory at a time."""
-    for name, learn in (("BRS", ours), (YARDSTICK, PopularRanker)):
-        model, seconds = timed(learn, split.train)
+    for name, made in (("BRS", own), (YARDSTICK, PopularRanker)):
+        model, seconds = timed(made, split.train)
         yield name, *listed(split, model, seconds)
     for _, alike in groupby(recipes, key=lambda recipe: (recipe.family, recipe.settings)):
         first, *others = alike
@@ -89,9 +97,9 @@ def in_house(split: Split, recipes: list[Recipe]) -> Iterator[tuple[str, Lists, 
             yield recipe.name, *listed(split, recipe.asked(model, split.train), seconds)
 
 
-def timed(learn: Learn, train: Interactions) -> tuple[Ranker, float]:
+def timed(made: Learn, train: Interactions) -> tuple[Ranker, float]:
     started = time.perf_counter()
-    model = learn(train)
+    model = made(train)
     return model, time.perf_counter() - started
 
 
@@ -132,13 +140,13 @@ def tuned(split: Split) -> Iterator[Recipe]:
 
 
 def everything(
-    split: Split, recipes: list[Recipe], *, foreign: bool
+    split: Split, own: Learn, recipes: list[Recipe], *, foreign: bool
 ) -> tuple[dict[str, Ranker], dict[str, Cost], list[str]]:
     """Lists of all models, what they cost, and who failed."""
     rankers: dict[str, Ranker] = {}
     costs: dict[str, Cost] = {}
     failed = []
-    for name, lists, cost in in_house(split, recipes):
+    for name, lists, cost in in_house(split, own, recipes):
         rankers[name], costs[name] = lists, cost
         click.echo(f"{name}: {cost.fit_seconds:.0f} + {cost.rank_seconds:.0f} s", err=True)
     if foreign:
@@ -186,16 +194,27 @@ def facts(comparison: Comparison, costs: Mapping[str, Cost], failed: list[str]) 
     }
 
 
-def ratings(path: Path) -> Interactions:
-    """Those of goodbooks-10k, in a folder or zip.
+def goodbooks(path: Path) -> Library:
+    """goodbooks-10k, in a folder or zip.
 
     Raises:
         SourceError: It is missing or damaged.
     """
     with open_goodbooks(path) as source:
-        rows = [(row.user_id, row.book_id, row.rating, row.created_at) for row in source.reviews()]
+        rows = [(str(row.user_id), row.book_id, row.rating, row.created_at) for row in source.reviews()]
+        books = list(source.books())
     reader, book, stars, at = zip(*rows, strict=True)
-    return interactions([str(one) for one in reader], book, stars, at)
+    known = Books(
+        ids=[one.id for one in books],
+        titles=[one.title for one in books],
+        authors=[one.author for one in books],
+        series=[one.series for one in books],
+        positions=[one.series_position for one in books],
+        languages=[one.language for one in books],
+        years=[one.publication_date.year if one.publication_date else None for one in books],
+        genres=[one.genre_ids for one in books],
+    )
+    return library(reader, book, stars, at, known)
 
 
 @click.command(epilog="Example: make yardsticks ARGS=../shared/data/goodbooks")
@@ -211,11 +230,12 @@ def main(path: Path, *, alone: bool, tune: bool, json_file: Path | None, markdow
             f"{ENVIRONMENT} is not there: run `make yardsticks`, or leave theirs out with --ours"
         )
     try:
-        split = leave_last(ratings(path))
+        known = goodbooks(path)
     except SourceError as error:
         raise click.ClickException(str(error)) from error
+    split = leave_last(known.interactions)
     recipes = list(tuned(split)) if tune else chosen()
-    rankers, costs, failed = everything(split, recipes, foreign=not alone)
+    rankers, costs, failed = everything(split, ours(known), recipes, foreign=not alone)
     comparison = compare(split, rankers)
     told = table(comparison, costs)
     click.echo(told)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
@@ -63,7 +64,7 @@ def library(
     reader: NDArray[np.generic] | Sequence[int] | Sequence[str],
     book_id: BookIds | Sequence[UUID | str | bytes],
     stars: ArrayLike,
-    at: NDArray[np.int64],
+    at: NDArray[np.int64] | Sequence[datetime],
     books: Books,
 ) -> Library:
     """Numbers readers and books, cold books too.

@@ -13,7 +13,7 @@ from models.training.als import AlsParams
 from models.training.library import Library
 from models.training.recipe import Recipe
 from pipelines.judging import OURS
-from pipelines.protocols import Compared, baskets, compared, overall
+from pipelines.protocols import UNVARIED, Compared, baskets, compared, overall
 from pipelines.report_page import Content, render
 from pipelines.simulation import world_of
 
@@ -41,8 +41,8 @@ def test_every_protocol_is_told_with_ours_first_and_its_parts_beside_it(found: l
     for one in found:
         assert one.comparison.ours == OURS
         assert one.comparison.metrics["gain_ndcg_at_10"] > 0
-    assert set(found[0].comparison.models) == {OURS, "factors alone", "popularity"}
-    assert set(found[2].comparison.models) == {OURS, "popularity"}
+    assert set(found[0].comparison.models) == {OURS, UNVARIED, "nor item-item weights", "popularity"}
+    assert set(found[2].comparison.models) == {OURS, UNVARIED, "popularity"}
 
 
 def test_baskets_are_books_with_picks_that_name_their_reasons(

@@ -21,6 +21,7 @@ from deploy.yardsticks.exchange import (
     write_lists,
     write_split,
 )
+from models.evaluation.rankers import PopularRanker
 from models.evaluation.report import DEPTH, compare
 from models.evaluation.splits import Split, leave_last
 from models.training.interactions import interactions
@@ -112,7 +113,7 @@ def test_lists_that_break_the_rules_are_refused_with_the_reader_in_question(spli
 
 def test_one_table_holds_every_model_the_best_first(split: Split) -> None:
     recipes = [Recipe("item-kNN cosine", {"neighbours": 5}), Recipe("item-kNN cosine", {"neighbours": 5}, 1.0)]
-    rankers, costs, failed = everything(split, recipes, foreign=False)
+    rankers, costs, failed = everything(split, PopularRanker, recipes, foreign=False)
     comparison = compare(split, rankers)
     rows = table(comparison, costs).splitlines()
     assert failed == []
