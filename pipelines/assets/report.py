@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from data import lake
-from pipelines.assets import OWNERS
+from pipelines.assets import OWNERS, genres
 from pipelines.resources import State
 from pipelines.training import facts_of, library_of
 
@@ -47,6 +47,7 @@ def quality_report(context: dg.AssetExecutionContext, state: dg.ResourceParam[St
             "path": dg.MetadataValue.path(path),
             "decision": f"{path}: " + ", ".join(f"{name} {value:.4f}" for name, value in said.items()),
             "report": dg.MetadataValue.md("\n\n".join(one.comparison.table() for one in found)),
+            "genres": dg.MetadataValue.md(genres.judged(state)),
             "ndcg_at_10": headline.metrics["ndcg_at_10"],
         }
     )

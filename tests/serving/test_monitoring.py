@@ -83,7 +83,7 @@ def test_detailed_health_tells_how_each_part_does(
     assert (without_model["status"], without_model["model"]) == ("degraded", None)
     books = library.books(12)
     registry.promote("7", two_tastes(books))
-    follower = service.app.state.engine.follower
+    follower = service.app.state.engine.follower._champion
     follower.poll(registry)
     told = service.get("/monitoring/health/detailed").json()["data"]
     assert (told["status"], told["redis"]) == ("healthy", "not used")
@@ -185,13 +185,13 @@ def test_degraded_answers_are_counted(
     books = library.books(12)
     library.rated(books[0], 5, 4)
     registry.promote("1", two_tastes(books))
-    follower = service.app.state.engine.follower
+    follower = service.app.state.engine.follower._champion
     follower.poll(registry)
 
     def fail(*_: object, **__: object) -> None:
         raise ValueError
 
-    monkeypatch.setattr(follower.current.taste, "picks", fail, raising=False)
+    monkeypatch.setattr(follower.current.engine.taste, "picks", fail, raising=False)
     body = {"ratings": [{"book_id": str(books[3]), "rating": 5}]}
     answer = service.post("/recommendations/preview", json=body)
     assert answer.json()["data"]["degraded"] is True

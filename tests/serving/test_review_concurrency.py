@@ -31,7 +31,7 @@ FROM books b LEFT JOIN reviews r ON r.book_id = b.id GROUP BY b.id
 
 @pytest.fixture
 def app(database_url: str, tmp_path: Path) -> FastAPI:
-    settings = ServiceSettings(database_pool_size=20, rate_limits=False)
+    settings = ServiceSettings(database_pool_size=60, rate_limits=False)
     return create_app(settings, database_url=database_url, tracking_uri=None, bundles=tmp_path)
 
 
