@@ -19,6 +19,10 @@ from models.reader import Pick, Reader
 from models.reasons import because
 from models.rerank import Trees
 
+PAGE = 20
+"""So many picks are seen together: among them volumes stand in order. Over a longer list that would lift what is far
+down over all that is better: of 50 picks it costs 5 % of NDCG@10, of 20 it costs 3 %."""
+
 OTHER_EDITIONS = 20
 """So many books more are looked at where editions of one work may have to go."""
 
@@ -127,7 +131,8 @@ class Taste:
         if varied is not None:
             order, scores = mmr(found.scores, varied.among(found.rows), diversity, n)
         if self.catalogue is not None:
-            order = order[volumes_in_order(found.rows[order], self.catalogue)]
+            pages = [order[start : start + PAGE] for start in range(0, len(order), PAGE)]
+            order = np.concatenate([order[:0], *(p[volumes_in_order(found.rows[p], self.catalogue)] for p in pages)])
         return Ranking(found.rows[order], scores, found.parts[order])
 
     def picks(
