@@ -138,6 +138,7 @@ class Follower:
         self._refused: dict[Name, float] = {}
         self._registry_is_down = False
         self._stopping = threading.Event()
+        self._looking = threading.Lock()
 
     @property
     def current(self) -> Champion | None:
@@ -166,7 +167,14 @@ class Follower:
             self.poll(self._registry)
 
     def poll(self, registry: Registry) -> None:
-        """Ask once. Runs in the thread: neither a slow registry nor a download holds up requests."""
+        """Ask once. Runs in the thread: neither a slow registry nor a download holds up requests.
+
+        Who asks beside the thread waits for it: two looks at once would fetch the same bundle twice.
+        """
+        with self._looking:
+            self._look(registry)
+
+    def _look(self, registry: Registry) -> None:
         try:
             version = registry.champion() if self._alias == CHAMPION else registry.challenger()
         except Exception as exc:  # noqa: BLE001  whatever the registry's client raises, the service goes on with what it has

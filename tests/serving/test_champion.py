@@ -12,6 +12,7 @@ import pytest
 from models.bundle import ARRAYS, BundleRefused
 from models.engine import Engine
 from models.reader import Because, Pick
+from models.registry import Version
 from models.taste import Taste
 from serving.kit.metrics import Metrics
 from serving.recommendations.champion import LAST_GOOD, Follower, rehearse
@@ -51,6 +52,28 @@ def test_a_new_champion_answers_without_a_restart(start: Start, library: Library
     numbers = service.client.get("/metrics").text
     assert 'brs_model_info{name="brs-recommender",version="2"} 1.0' in numbers
     assert 'brs_model_info{name="brs-recommender",version="1"} 0.0' in numbers
+
+
+def test_two_looks_at_once_fetch_and_rehearse_a_bundle_once(
+    follower: Follower, registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.promote("1", two_tastes(BOOKS))
+    download, begun, go_on = registry.download, threading.Event(), threading.Event()
+
+    def slowly(of: Version, into: Path) -> Path:
+        begun.set()
+        assert go_on.wait(10)
+        return download(of, into)
+
+    monkeypatch.setattr(registry, "download", slowly)
+    looks = [threading.Thread(target=follower.poll, args=(registry,)) for _ in range(2)]
+    looks[0].start()
+    assert begun.wait(10)
+    looks[1].start()
+    go_on.set()
+    for look in looks:
+        look.join(10)
+    assert (version(follower), registry.downloads) == ("1", 1)
 
 
 def test_a_rollback_is_followed_from_the_folder_without_a_download(follower: Follower, registry: FakeRegistry) -> None:
