@@ -1,7 +1,7 @@
 """What the pipeline gives back to the service through Postgres."""
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import LiteralString, NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -41,12 +41,7 @@ def publish_statistics(url: str, rows: Iterable[BookStatisticsRow], *, prior_mea
         psycopg.IntegrityError: a row breaks the rules of the table; nothing has changed then.
     """
     with connect(url) as connection:
-        connection.execute("SELECT pg_advisory_xact_lock(hashtext('publish_statistics'))")  # a second publisher waits
-        connection.execute("CREATE TEMPORARY TABLE fresh (LIKE book_statistics INCLUDING DEFAULTS) ON COMMIT DROP")
-        with connection.cursor().copy(f"COPY fresh ({', '.join(BookStatisticsRow._fields)}) FROM STDIN") as copy:
-            for row in rows:
-                copy.write_row(row)
-        _hold_books(connection)
+        _bring(connection, "book_statistics", BookStatisticsRow._fields, rows)
         connection.execute("DELETE FROM book_statistics")
         published = connection.execute(
             "INSERT INTO book_statistics SELECT fresh.* FROM fresh JOIN books ON books.id = fresh.book_id"
@@ -72,12 +67,7 @@ def publish_proposals(url: str, rows: Iterable[GenreProposalRow]) -> int:
         psycopg.IntegrityError: a row breaks the rules of the table; nothing has changed then.
     """
     with connect(url) as connection:
-        connection.execute("SELECT pg_advisory_xact_lock(hashtext('publish_proposals'))")  # a second publisher waits
-        connection.execute("CREATE TEMPORARY TABLE fresh (LIKE genre_proposals INCLUDING DEFAULTS) ON COMMIT DROP")
-        with connection.cursor().copy(f"COPY fresh ({', '.join(GenreProposalRow._fields)}) FROM STDIN") as copy:
-            for row in rows:
-                copy.write_row(row)
-        _hold_books(connection)
+        _bring(connection, "genre_proposals", GenreProposalRow._fields, rows)
         connection.execute(
             "SELECT count(*) FROM (SELECT FROM genres WHERE id IN (SELECT genre_id FROM fresh)"
             " ORDER BY id FOR KEY SHARE) AS held"
@@ -87,6 +77,18 @@ def publish_proposals(url: str, rows: Iterable[GenreProposalRow]) -> int:
             "INSERT INTO genre_proposals SELECT fresh.* FROM fresh"
             " JOIN books ON books.id = fresh.book_id JOIN genres ON genres.id = fresh.genre_id"
         ).rowcount
+
+
+def _bring(
+    connection: psycopg.Connection, table: LiteralString, columns: Sequence[str], rows: Iterable[tuple[object, ...]]
+) -> None:
+    """The rows in a temporary table ``fresh``, and their books held; a second publisher of the same table waits."""
+    connection.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"publish {table}",))
+    connection.execute(f"CREATE TEMPORARY TABLE fresh (LIKE {table} INCLUDING DEFAULTS) ON COMMIT DROP")
+    with connection.cursor().copy(f"COPY fresh ({', '.join(columns)}) FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row(row)
+    _hold_books(connection)
 
 
 def _hold_books(connection: psycopg.Connection) -> None:

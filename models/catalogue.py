@@ -76,6 +76,12 @@ class Catalogue:
         lengths = np.sqrt(flat.sum(axis=1, keepdims=True))
         return np.asarray(flat / np.maximum(lengths, 1.0))
 
+    def unread(self, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """(m,): all books but these, and but other editions of them."""
+        closed = np.zeros(int(self.work.max(initial=0)) + 1, dtype=np.bool_)
+        closed[self.work[rows]] = True
+        return np.asarray(~closed[self.work])
+
     def in_series(self, code: int) -> NDArray[np.intp]:
         """Rows of the volumes of a series, in no particular order."""
         return _group(self._series_order, code)

@@ -1,5 +1,6 @@
 """Who asks, and what is answered. A model knows books; the reader comes with the request."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
@@ -47,6 +48,17 @@ class Reader:
     @property
     def rated(self) -> frozenset[UUID]:
         return frozenset(rating.book_id for rating in self.ratings)
+
+    def judged_by(self, rows: Mapping[UUID, int]) -> list[tuple[int, int]]:
+        """Row and stars of each rating that may shape an answer, oldest first: of known books that are not muted.
+
+        The hash of a UUID is slow: each book is looked up once.
+        """
+        looked_up = ((rows.get(rating.book_id, -1), rating) for rating in self.ratings)
+        muted = self.muted
+        return [
+            (row, rating.stars) for row, rating in looked_up if row >= 0 and not (muted and rating.book_id in muted)
+        ]
 
     @property
     def barred(self) -> frozenset[UUID]:

@@ -55,22 +55,14 @@ class Stock:
 
     def judged(self, reader: Reader) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Rows and stars of what the reader may be judged by, oldest first."""
-        # The hash of a UUID is slow: each book is looked up once.
-        looked_up = ((self.rows.get(r.book_id, -1), r) for r in reader.ratings)
-        counted = [
-            (row, r.stars) for row, r in looked_up if row >= 0 and not (reader.muted and r.book_id in reader.muted)
-        ]
-        both = np.array(counted, dtype=np.intp).reshape(-1, 2)
+        both = np.array(reader.judged_by(self.rows), dtype=np.intp).reshape(-1, 2)
         return both[:, 0], both[:, 1]
 
     def eligible(self, barred: AbstractSet[UUID], within: AbstractSet[UUID] | None) -> NDArray[np.bool_]:
         """(m,): what may be shown; not another edition of what is barred either."""
         allowed = np.full(len(self.ids), within is None)
         allowed[self.known(within or ())] = True
-        work = self.catalogue.work
-        closed = np.zeros(int(work.max(initial=0)) + 1, dtype=np.bool_)
-        closed[work[self.known(barred)]] = True
-        return np.asarray(allowed & ~closed[work])
+        return np.asarray(allowed & self.catalogue.unread(self.known(barred)))
 
     def best(self, scores: NDArray[np.floating], n: int, eligible: NDArray[np.bool_]) -> list[int]:
         """The ``n`` best rows with a score above 0, of each work one edition, the better one."""

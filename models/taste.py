@@ -103,11 +103,7 @@ class Taste:
 
     def of(self, reader: Reader) -> Known:
         """What is known of the reader, without muted books and books that the model does not know."""
-        # The hash of a UUID is slow: each book is looked up once.
-        looked_up = ((self.rows.get(r.book_id, -1), r) for r in reader.ratings)
-        muted = reader.muted
-        counted = [(row, r.stars) for row, r in looked_up if row >= 0 and not (muted and r.book_id in muted)]
-        both = np.array(counted, dtype=np.intp).reshape(-1, 2)
+        both = np.array(reader.judged_by(self.rows), dtype=np.intp).reshape(-1, 2)
         return self.known(both[:, 0], both[:, 1])
 
     def ranking(self, known: Known, n: int, eligible: NDArray[np.bool_], diversity: float = 0.0) -> Ranking:
@@ -155,13 +151,11 @@ class Taste:
 
     def unread(self, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
         """Shape (books,): all but these, and but other editions of them."""
-        open_ = np.ones(len(self.books), dtype=np.bool_)
-        open_[rows] = False
-        if self.catalogue is not None and len(rows):
-            closed = np.zeros(int(self.catalogue.work.max()) + 1, dtype=np.bool_)
-            closed[self.catalogue.work[rows]] = True
-            open_ &= ~closed[self.catalogue.work]
-        return open_
+        if self.catalogue is not None:
+            return self.catalogue.unread(rows)
+        unread = np.ones(len(self.books), dtype=np.bool_)
+        unread[rows] = False
+        return unread
 
     def _rows_of(self, books: AbstractSet[UUID] | tuple[()]) -> list[int]:
         return [row for book in books if (row := self.rows.get(book, -1)) >= 0]

@@ -17,6 +17,7 @@ from models.evaluation.splits import leave_last
 from models.training.library import Books, Library, library
 from models.training.recipe import Recipe, learn
 from pipelines.judging import adopt, drawn
+from pipelines.training import books_of
 
 DAY = 86_400_000_000  # microseconds
 LATE_BOOKS = 0.15
@@ -84,16 +85,7 @@ def world_of(source: Source, nights: int, seed: int = 0) -> World:
         book=np.array([row[rating.book_id] for rating in ratings], dtype=np.int64),
         stars=np.array([rating.rating for rating in ratings], dtype=np.int8),
         at=moments,
-        books=Books(
-            ids=[book.id for book in shelf],
-            titles=[book.title for book in shelf],
-            authors=[book.author for book in shelf],
-            series=[book.series for book in shelf],
-            positions=[book.series_position for book in shelf],
-            languages=[book.language for book in shelf],
-            years=[book.publication_date.year if book.publication_date else None for book in shelf],
-            genres=[book.genre_ids for book in shelf],
-        ),
+        books=books_of(shelf),
         arrival=arrival,
         start=start,
     )

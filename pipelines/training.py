@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from uuid import UUID
@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from data import lake
+from data.loading import BookRow
 from models.bundle import Json
 from models.evaluation.facts import BookFacts
 from models.ids import unpack
@@ -54,6 +55,20 @@ def library_of(folder: Path) -> Library:
         ratings["rating"].to_numpy(),
         ratings["created_at"].dt.epoch("us").to_numpy(),
         _books(folder),
+    )
+
+
+def books_of(shelf: Sequence[BookRow]) -> Books:
+    """Books as a source has them, before they are in any lake."""
+    return Books(
+        ids=[book.id for book in shelf],
+        titles=[book.title for book in shelf],
+        authors=[book.author for book in shelf],
+        series=[book.series for book in shelf],
+        positions=[book.series_position for book in shelf],
+        languages=[book.language for book in shelf],
+        years=[book.publication_date.year if book.publication_date else None for book in shelf],
+        genres=[book.genre_ids for book in shelf],
     )
 
 

@@ -28,10 +28,11 @@ from models.evaluation.report import DEPTH, YARDSTICK, Comparison, compare
 from models.evaluation.splits import Split, leave_last, validation
 from models.taste import Taste
 from models.training.interactions import Interactions
-from models.training.library import Books, Library, library
+from models.training.library import Library, library
 from models.training.recipe import Recipe as BrsRecipe
 from models.training.recipe import learn
 from models.training.yardsticks.tuning import FAMILIES, Recipe, best, chosen, trials
+from pipelines.training import books_of
 
 ENVIRONMENT = Path(".venv-yardsticks")
 RUN = Path(__file__).with_name("run.py")
@@ -204,17 +205,7 @@ def goodbooks(path: Path) -> Library:
         rows = [(str(row.user_id), row.book_id, row.rating, row.created_at) for row in source.reviews()]
         books = list(source.books())
     reader, book, stars, at = zip(*rows, strict=True)
-    known = Books(
-        ids=[one.id for one in books],
-        titles=[one.title for one in books],
-        authors=[one.author for one in books],
-        series=[one.series for one in books],
-        positions=[one.series_position for one in books],
-        languages=[one.language for one in books],
-        years=[one.publication_date.year if one.publication_date else None for one in books],
-        genres=[one.genre_ids for one in books],
-    )
-    return library(reader, book, stars, at, known)
+    return library(reader, book, stars, at, books_of(books))
 
 
 @click.command(epilog="Example: make yardsticks ARGS=../shared/data/goodbooks")

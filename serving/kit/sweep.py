@@ -1,13 +1,14 @@
 """Throws away what is kept for a time only. Nothing waits for it: what has expired counts as gone already."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 import psycopg
 import structlog
 
+from serving.kit.background import beside
 from serving.kit.db import Database
 from serving.kit.idempotency import KEPT
 
@@ -39,16 +40,9 @@ async def sweep(database: Database) -> None:
             pass
 
 
-@contextlib.asynccontextmanager
-async def sweeping(database: Database) -> AsyncIterator[None]:
+def sweeping(database: Database) -> AbstractAsyncContextManager[None]:
     """Sweeps every few minutes until the block ends."""
-    task = asyncio.create_task(_sweep_for_ever(database), name="sweep")
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+    return beside(_sweep_for_ever(database), "sweep")
 
 
 async def _sweep_for_ever(database: Database) -> None:

@@ -5,6 +5,7 @@ import contextlib
 import datetime as dt
 from collections.abc import AsyncIterator
 
+from serving.kit.background import beside
 from serving.kit.db import Database
 from serving.kit.metrics import Metrics
 from serving.recommendations.challenge import Followed
@@ -27,13 +28,8 @@ class Observer:
     @contextlib.asynccontextmanager
     async def observing(self) -> AsyncIterator[None]:
         self.started = dt.datetime.now(dt.UTC)
-        task = asyncio.create_task(self._observe(), name="observe")
-        try:
+        async with beside(self._observe(), "observe"):
             yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     async def _observe(self) -> None:
         while True:

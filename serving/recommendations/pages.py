@@ -14,6 +14,7 @@ import psycopg
 import structlog
 
 from serving.kit.auth import UserId
+from serving.kit.background import beside
 from serving.kit.db import Database
 from serving.kit.metrics import Metrics
 
@@ -100,13 +101,10 @@ class Pages:
     @contextlib.asynccontextmanager
     async def storing(self) -> AsyncIterator[None]:
         """Writes until the block ends, and then what is left."""
-        task = asyncio.create_task(self._store(), name="store-served-pages")
         try:
-            yield
+            async with beside(self._store(), "store-served-pages"):
+                yield
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
             await self._flush_at_last()
 
     async def _store(self) -> None:

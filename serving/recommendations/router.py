@@ -1,7 +1,7 @@
 """HTTP of recommendations."""
 
 import uuid
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 from fastapi import Depends, Query, Request
 from starlette.responses import Response
@@ -15,6 +15,7 @@ from serving.recommendations.engine import Engine
 from serving.recommendations.schemas import (
     DiversityQuery,
     GenreQuery,
+    Kind,
     PersonalQuery,
     Picks,
     PopularQuery,
@@ -30,6 +31,14 @@ beside_books = router("/api/v1/books", "Recommendations")
 _TOKEN_FAILURES = (errors.Unauthorized, errors.TokenExpired, errors.AccountDisabled)
 
 
+def _told(
+    kind: Kind, source: str, message: str, *refusals: type[errors.ApiError], signed_in: bool = False
+) -> dict[int | str, dict[str, Any]]:
+    """What every list answers whose reader is or may be signed in."""
+    shown = example(picks_example(kind, source, signed_in=signed_in), message)
+    return answers(shown, *_TOKEN_FAILURES, *refusals, errors.Invalid)
+
+
 async def _engine(request: Request) -> Engine:
     return cast("Engine", request.app.state.engine)
 
@@ -43,12 +52,7 @@ EngineDep = Annotated[Engine, Depends(_engine)]
     description="No older than 60 seconds. A signed-in reader does not see the books that they have hidden.",
     response_model=Envelope[Picks],
     openapi_extra=OPTIONAL_IN_DOCS,
-    responses=answers(
-        example(picks_example("popular", "popular", signed_in=False), "Popular books"),
-        *_TOKEN_FAILURES,
-        errors.GenreNotFound,
-        errors.Invalid,
-    ),
+    responses=_told("popular", "popular", "Popular books", errors.GenreNotFound),
 )
 async def recommend_popular(
     query: Annotated[PopularQuery, Query()], reader: OptionalReader, engine: EngineDep
@@ -63,11 +67,7 @@ async def recommend_popular(
     " read more is. A signed-in reader does not see the books that they have hidden.",
     response_model=Envelope[Picks],
     openapi_extra=OPTIONAL_IN_DOCS,
-    responses=answers(
-        example(picks_example("trending", "trending", signed_in=False), "Trending books"),
-        *_TOKEN_FAILURES,
-        errors.Invalid,
-    ),
+    responses=_told("trending", "trending", "Trending books"),
 )
 async def recommend_trending(
     query: Annotated[TrendingQuery, Query()], reader: OptionalReader, engine: EngineDep
@@ -82,12 +82,7 @@ async def recommend_trending(
     " (unless `exclude_user_books` is false) those that they have rated; then their own taste comes first.",
     response_model=Envelope[Picks],
     openapi_extra=OPTIONAL_IN_DOCS,
-    responses=answers(
-        example(picks_example("genre", "genres", signed_in=False), "Books of this genre"),
-        *_TOKEN_FAILURES,
-        errors.GenreNotFound,
-        errors.Invalid,
-    ),
+    responses=_told("genre", "genres", "Books of this genre", errors.GenreNotFound),
 )
 async def recommend_genre(
     genre_id: uuid.UUID, query: Annotated[GenreQuery, Query()], reader: OptionalReader, engine: EngineDep
@@ -102,12 +97,8 @@ async def recommend_genre(
     " hidden.",
     response_model=Envelope[Picks],
     openapi_extra=OPTIONAL_IN_DOCS,
-    responses=answers(
-        example(picks_example("similar", "similar", signed_in=False), "Books of this genre like this book"),
-        *_TOKEN_FAILURES,
-        errors.GenreNotFound,
-        errors.BookNotFound,
-        errors.Invalid,
+    responses=_told(
+        "similar", "similar", "Books of this genre like this book", errors.GenreNotFound, errors.BookNotFound
     ),
 )
 async def recommend_similar_of_genre(
@@ -129,12 +120,7 @@ async def recommend_similar_of_genre(
     " genres. A signed-in reader does not see what they have rated or hidden.",
     response_model=Envelope[Picks],
     openapi_extra=OPTIONAL_IN_DOCS,
-    responses=answers(
-        example(picks_example("similar", "similar", signed_in=False), "Books like this one"),
-        *_TOKEN_FAILURES,
-        errors.BookNotFound,
-        errors.Invalid,
-    ),
+    responses=_told("similar", "similar", "Books like this one", errors.BookNotFound),
 )
 async def recommend_similar(
     book_id: uuid.UUID, query: Annotated[SimilarQuery, Query()], reader: OptionalReader, engine: EngineDep
@@ -149,11 +135,7 @@ async def recommend_similar(
     " else popular books from the genres that are read most. No book comes twice.",
     response_model=Envelope[Picks],
     openapi_extra=OPTIONAL_IN_DOCS,
-    responses=answers(
-        example(picks_example("diversity", "taste", signed_in=True), "Books from several genres"),
-        *_TOKEN_FAILURES,
-        errors.Invalid,
-    ),
+    responses=_told("diversity", "taste", "Books from several genres", signed_in=True),
 )
 async def recommend_diversity(
     query: Annotated[DiversityQuery, Query()], reader: OptionalReader, engine: EngineDep
@@ -167,11 +149,7 @@ async def recommend_diversity(
     description="Those whose ratings would tell most about a new reader, given what they have rated already.",
     response_model=Envelope[Picks],
     openapi_extra=OPTIONAL_IN_DOCS,
-    responses=answers(
-        example(picks_example("starters", "starters", signed_in=False), "Books to rate first"),
-        *_TOKEN_FAILURES,
-        errors.Invalid,
-    ),
+    responses=_told("starters", "starters", "Books to rate first"),
 )
 async def recommend_starters(
     query: Annotated[StartersQuery, Query()], reader: OptionalReader, engine: EngineDep
@@ -184,12 +162,7 @@ async def recommend_starters(
     summary="Books for me, and why",
     description="A book that was rated a moment ago counts already. Each pick names the books of yours that led to it.",
     response_model=Envelope[Picks],
-    responses=answers(
-        example(picks_example("personal", "taste", signed_in=True), "Books for you"),
-        *_TOKEN_FAILURES,
-        errors.GenreNotFound,
-        errors.Invalid,
-    ),
+    responses=_told("personal", "taste", "Books for you", errors.GenreNotFound, signed_in=True),
 )
 async def recommend_personal(query: Annotated[PersonalQuery, Query()], reader: SignedIn, engine: EngineDep) -> Response:
     return success(await service.personal(engine, reader, query), "Books for you")
