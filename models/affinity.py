@@ -30,8 +30,6 @@ class Affinity:
         weighted = genres * rarity
         lengths = np.sqrt(np.square(weighted).sum(axis=1, keepdims=True))
         self.vectors: NDArray[np.float32] = np.divide(weighted, lengths, out=np.zeros_like(weighted), where=lengths > 0)
-        self._author = catalogue.author
-        self._authors = int(catalogue.author.max(initial=-1)) + 1
 
     def weights(self, stars: NDArray[np.integer]) -> NDArray[np.float32]:
         """How much each rating says: ``LEANING · (1 + back)^-RECENCY``, back the number of later ratings.
@@ -59,11 +57,3 @@ class Affinity:
     def genres(self, rows: NDArray[np.integer], weights: NDArray[np.floating]) -> NDArray[np.float32]:
         """The cosine of each book's genres with the profile: shape (m,), in -1..1; 0 where either has none."""
         return np.asarray(np.clip(self.vectors @ self.profile(rows, weights), -1.0, 1.0))
-
-    def authors(self, rows: NDArray[np.integer], weights: NDArray[np.floating]) -> NDArray[np.float32]:
-        """What the reader's books by the same author say together: shape (m,), Σ of their weights, 0 without any."""
-        code = self._author[rows]
-        known = code >= 0
-        totals = np.zeros(self._authors + 1, dtype=np.float32)  # the last one is what code -1, "unknown", reads
-        np.add.at(totals, code[known], np.asarray(weights, dtype=np.float32)[known])
-        return np.asarray(totals[self._author])

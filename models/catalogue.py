@@ -86,17 +86,9 @@ class Catalogue:
         """Rows of the volumes of a series, in no particular order."""
         return _group(self._series_order, code)
 
-    def by_author(self, code: int) -> NDArray[np.intp]:
-        """Rows of an author's books."""
-        return _group(self._author_order, code)
-
     @cached_property
     def _series_order(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         return _grouped(self.series)
-
-    @cached_property
-    def _author_order(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        return _grouped(self.author)
 
 
 def _grouped(codes: NDArray[np.integer]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

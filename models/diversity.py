@@ -1,7 +1,5 @@
 """A list that is not ten times the same: maximal marginal relevance."""
 
-from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -9,7 +7,6 @@ from numpy.typing import NDArray
 
 from models.affinity import Affinity
 from models.catalogue import Catalogue
-from models.reader import Pick
 
 POOL: Final = 100
 """Only the best so many may rise: what is below is not good enough to be chosen for being different."""
@@ -102,18 +99,3 @@ def mmr(
         np.minimum(value, relevance + different[winner], out=value)
         value[winner] = -np.inf  # never again
     return order, best * np.minimum(values, 1.0)  # (1 - d) + d may be a rounding above 1
-
-
-def diversify(picks: Sequence[Pick], likeness: NDArray[np.floating], diversity: float, n: int) -> list[Pick]:
-    """The ``n`` of these picks that make the best list, with the scores of ``mmr``; sources and reasons stay.
-
-    Args:
-        picks: Best first.
-        likeness: Shape (p, p), of these picks in this order; of the first ``max(POOL, n)`` is enough.
-        diversity: 0..1.
-        n: How many are wanted.
-    """
-    pool = picks[: max(POOL, n)]
-    scores = np.array([pick.score for pick in pool], dtype=np.float64)
-    order, shown = mmr(scores, likeness[: len(pool), : len(pool)], diversity, n)
-    return [replace(pool[at], score=float(score)) for at, score in zip(order.tolist(), shown.tolist(), strict=True)]

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from models.reader import Because
 
 MOST_REASONS = 3
+LEAST_SHARE = 0.01
+"""What says less is no reason to name a book for, unless nothing says more."""
 
 
 def shares(contributions: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -30,7 +32,8 @@ def because(
 ) -> tuple[Because, ...]:
     """The ``most`` books with the largest shares, largest first.
 
-    The shares are those of all the books, so that they add up to less than 1 when some are left out.
+    The shares are those of all the books, so that they add up to less than 1 when some are left out: those beyond
+    ``most``, and those below ``LEAST_SHARE`` but for the largest.
 
     Args:
         books: The reader's, oldest first; of equal shares the newer book comes first.
@@ -40,4 +43,5 @@ def because(
     parts = shares(contributions)
     newest_first = np.arange(len(parts))[::-1]
     best = newest_first[np.argsort(-parts[newest_first], kind="stable")][:most]
-    return tuple(Because(books[row], float(parts[row])) for row in best if parts[row] > 0)
+    least = min(LEAST_SHARE, parts.max(initial=0.0))
+    return tuple(Because(books[row], float(parts[row])) for row in best if parts[row] >= least > 0)

@@ -1,12 +1,11 @@
 """Gradient-boosted trees as plain arrays, so that what scikit-learn has learned needs no scikit-learn to answer."""
 
 from collections.abc import Mapping
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.bundle import Bundle, BundleRefused
+from models.bundle import BundleRefused
 
 DEEPEST = 6
 FEATURE, THRESHOLD, VALUE, BIAS = "tree_feature", "tree_threshold", "tree_value", "tree_bias"
@@ -49,10 +48,6 @@ class Trees:
         self._value = arrays[VALUE].astype(np.float64).ravel()
         self._bias = float(arrays[BIAS].astype(np.float64))
         self._trees = len(feature)
-
-    @classmethod
-    def from_bundle(cls, bundle: Bundle) -> Self:
-        return cls(bundle.arrays)
 
     def logit(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """The log odds of each row.

@@ -92,10 +92,6 @@ class Taste:
         back = np.arange(len(stars) - 1, -1, -1)
         return np.asarray(self._evidence[stars - 1] * (1.0 + back) ** -self._recency, dtype=np.float32)
 
-    def fold_in(self, rows: NDArray[np.integer], weights: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The reader as a point among the factors of the books: shape (k,). Scores are ``factors @ query``."""
-        return np.asarray(weights @ self.factors[rows])
-
     def known(self, rows: NDArray[np.intp], stars: NDArray[np.intp]) -> Known:
         """What these ratings say, oldest first."""
         evidence = self._evidence[stars - 1].astype(np.float32)

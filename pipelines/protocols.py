@@ -10,12 +10,13 @@ import numpy as np
 from data import lake
 from models.bundle import Arrays
 from models.diversity import DEFAULT
+from models.evaluation.calibration import Reliability, reliability
 from models.evaluation.facts import BookFacts
 from models.evaluation.rankers import ChainRanker, PopularRanker, Ranker, ServedRanker
-from models.evaluation.report import YARDSTICK, Comparison, compare
+from models.evaluation.report import DEPTH, YARDSTICK, Comparison, compare
 from models.evaluation.splits import Split, beginners, leave_last, new_readers, one_clock
 from models.ids import unpack
-from models.reader import Pick, Rating, Reader
+from models.reader import LIKED_FROM, Pick, Rating, Reader
 from models.taste import Taste
 from models.training.library import Library
 from models.training.recipe import TREES, Recipe, learn
@@ -30,10 +31,11 @@ Announce = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Compared:
-    """``taste`` was learned from the training part alone."""
+    """``taste`` was learned from the training part alone, and ``split`` is what it was judged by."""
 
     comparison: Comparison
     taste: Taste
+    split: Split
 
 
 def compared(
@@ -50,7 +52,8 @@ def compared(
     found = _by(unseen, known, recipe, facts, announce)
     yield found
     # The same readers are absent from training, so that nothing is learned anew.
-    yield Compared(_judged(beginners(ratings), found.taste, {}, facts), found.taste)
+    begun = beginners(ratings)
+    yield Compared(_judged(begun, found.taste, {}, facts), found.taste, begun)
     if ratings.at.min() < ratings.at.max():
         yield _by(one_clock(ratings), known, recipe, facts, announce)
 
@@ -59,7 +62,7 @@ def _by(split: Split, known: Library, recipe: Recipe, facts: BookFacts, announce
     announce(f"{split.protocol}: learning from {len(split.train):,} ratings")
     arrays = learn(known.of(split.train), recipe)
     taste = Taste(arrays)
-    return Compared(_judged(split, taste, _parts(arrays), facts), taste)
+    return Compared(_judged(split, taste, _parts(arrays), facts), taste, split)
 
 
 def _parts(arrays: Arrays) -> dict[str, Taste]:
@@ -80,6 +83,22 @@ def _judged(split: Split, taste: Taste, parts: Mapping[str, Taste], facts: BookF
     asked |= {name: ServedRanker(one) for name, one in parts.items()}
     models: dict[str, Ranker] = {name: ChainRanker(one, popularity) for name, one in asked.items()}
     return compare(drawn(split), {**models, YARDSTICK: popularity}, facts)
+
+
+def foretold(found: Compared) -> Reliability | None:
+    """Whether the scores are the probabilities that they are shown as: of the fifty best of each reader who is judged.
+
+    None without a re-ranker: a linear score claims to be no probability.
+    """
+    if found.taste.trees is None:
+        return None
+    split = drawn(found.split)
+    readers = found.comparison.readers
+    top, scores = ServedRanker(found.taste).scored(split.history, readers, DEPTH)
+    future = split.future.only(split.future.stars >= LIKED_FROM)
+    liked = future.reader.astype(np.int64) * future.book_count + future.book
+    hit = np.isin(readers[:, None] * future.book_count + top, liked)
+    return reliability(scores[top >= 0], hit[top >= 0])
 
 
 def baskets(known: Library, taste: Taste, folder: Path) -> list[Basket]:

@@ -7,11 +7,8 @@ from numpy.typing import NDArray
 
 from models.ids import unpack
 from models.reader import LIKED_FROM
-from models.taste import Taste, best_first
+from models.taste import Taste
 from models.training.interactions import Interactions
-
-TOGETHER = 256
-"""Readers scored at a time: 10 MB of scores with 10,000 books."""
 
 Top = NDArray[np.int32]
 """(readers, depth): book numbers of the ``Interactions``, best first, -1 where a list is shorter."""
@@ -46,37 +43,6 @@ def refuse_wrong(top: Top, history: Interactions, readers: NDArray[np.integer]) 
     shown = readers.astype(np.int64)[:, None] * history.book_count + top
     if np.isin(shown[top >= 0], rated).any():
         raise ValueError("a list holds a book that its reader had rated")
-
-
-class TasteRanker:
-    """``Taste`` for many readers: the same weights, fold-in and order, the scores of a batch in one product."""
-
-    def __init__(self, taste: Taste) -> None:
-        self._taste = taste
-
-    def top(self, history: Interactions, readers: NDArray[np.integer], depth: int) -> Top:
-        taste, bounds = self._taste, history.bounds
-        # The model's row of each book, and back; books that it does not know have none.
-        row_of = np.array([taste.rows.get(book, -1) for book in unpack(history.book_ids)], dtype=np.int64)
-        book_of = np.zeros(len(taste.books), dtype=np.int32)
-        book_of[row_of[row_of >= 0]] = np.flatnonzero(row_of >= 0)
-        found = np.full((len(readers), depth), -1, dtype=np.int32)
-        for start in range(0, len(readers), TOGETHER):
-            batch = readers[start : start + TOGETHER]
-            queries = np.zeros((len(batch), taste.factors.shape[1]), dtype=np.float32)
-            rated = []
-            for i, reader in enumerate(batch):
-                own = slice(bounds[reader], bounds[reader + 1])
-                rows = row_of[history.book[own]]
-                known = rows >= 0
-                queries[i] = taste.fold_in(rows[known], taste.weights(history.stars[own][known]))
-                rated.append(rows[known])
-            scores = queries @ taste.factors.T
-            for i, rows in enumerate(rated):
-                scores[i, rows] = 0.0
-                best = book_of[best_first(scores[i], depth)]
-                found[start + i, : len(best)] = best
-        return found
 
 
 class PopularRanker:
@@ -124,16 +90,22 @@ class ServedRanker:
         self._diversity = diversity
 
     def top(self, history: Interactions, readers: NDArray[np.integer], depth: int) -> Top:
+        return self.scored(history, readers, depth)[0]
+
+    def scored(
+        self, history: Interactions, readers: NDArray[np.integer], depth: int
+    ) -> tuple[Top, NDArray[np.float64]]:
+        """The lists and, of the same shape, the scores that the readers would see: 0 where a list is shorter."""
         taste, bounds = self._taste, history.bounds
         row_of = np.array([taste.rows.get(book, -1) for book in unpack(history.book_ids)], dtype=np.intp)
         book_of = np.full(len(taste.books), -1, dtype=np.int32)
         book_of[row_of[row_of >= 0]] = np.flatnonzero(row_of >= 0)
-        found = np.full((len(readers), depth), -1, dtype=np.int32)
+        found, scores = np.full((len(readers), depth), -1, dtype=np.int32), np.zeros((len(readers), depth))
         for i, reader in enumerate(readers):
             own = slice(bounds[reader], bounds[reader + 1])
             rows = row_of[history.book[own]]
             known = taste.known(rows[rows >= 0], history.stars[own][rows >= 0].astype(np.intp))
             eligible = (book_of >= 0) & taste.unread(known.rows)
-            best = taste.ranking(known, depth, eligible, self._diversity).rows
-            found[i, : len(best)] = book_of[best]
-        return found
+            best = taste.ranking(known, depth, eligible, self._diversity)
+            found[i, : len(best.rows)], scores[i, : len(best.rows)] = book_of[best.rows], best.scores
+        return found, scores

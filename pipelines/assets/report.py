@@ -11,6 +11,7 @@ from pipelines.resources import State
 from pipelines.training import facts_of, library_of
 
 REPORT = "report.html"
+CALIBRATED = "probability that a reader likes it next"
 
 
 @dg.asset(
@@ -25,7 +26,7 @@ REPORT = "report.html"
 )
 def quality_report(context: dg.AssetExecutionContext, state: dg.ResourceParam[State]) -> dg.MaterializeResult[None]:
     from pipelines.judging import stored_recipe
-    from pipelines.protocols import baskets, compared, overall
+    from pipelines.protocols import baskets, compared, foretold, overall
     from pipelines.report_page import Content, write
 
     recipe = stored_recipe(state.work)
@@ -38,6 +39,7 @@ def quality_report(context: dg.AssetExecutionContext, state: dg.ResourceParam[St
         comparisons=[one.comparison for one in found],
         baskets=baskets(known, found[0].taste, state.lake),
         recipe=recipe.to_json(),
+        calibration={} if (told := foretold(found[0])) is None else {CALIBRATED: told},
         data={**overall(known), "snapshot": lake.last_snapshot(state.lake).fingerprint},
     )
     path = write(state.settings.exports / REPORT, page)

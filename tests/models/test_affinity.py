@@ -26,18 +26,12 @@ def test_a_book_without_genres_and_a_reader_of_none_are_like_nothing(stocked: St
     assert affinity.genres(np.array([], dtype=np.intp), np.ones(0)).tolist() == [0, 0]
 
 
-def test_a_dislike_lowers_its_genre_and_its_author(stocked: Stocked) -> None:
+def test_a_dislike_lowers_its_genre(stocked: Stocked) -> None:
     stock = stocked({"genres": (0,), "author": 0}, {"genres": (1,), "author": 0}, {"genres": (1,), "author": 1})
     affinity = Affinity(stock.catalogue)
     rows, weights = np.array([0, 2]), affinity.weights(np.array([5, 1]))
     assert affinity.genres(rows, weights)[1] < 0 < affinity.genres(rows, weights)[0]
-    assert affinity.authors(rows, weights) == pytest.approx([weights[0], weights[0], weights[1]])
     assert weights[1] < 0
-
-
-def test_an_unknown_author_is_nobodys_favourite(stocked: Stocked) -> None:
-    affinity = Affinity(stocked({"author": -1}, {"author": -1}, {"author": 3}).catalogue)
-    assert affinity.authors(np.array([0, 2]), np.array([2.0, 1.0])).tolist() == [0, 0, 1]
 
 
 @given(stars=st.lists(st.integers(1, 5), min_size=1, max_size=50))

@@ -35,7 +35,6 @@ def test_what_is_no_catalogue_is_refused(some_stock: Stock, change: dict[str, ob
 def test_series_and_authors_name_their_books(stocked: Callable[..., Stock]) -> None:
     catalogue = stocked({"series": 2, "author": 1}, {"author": 0}, {"series": 2, "author": 1}, {"author": 1}).catalogue
     assert sorted(catalogue.in_series(2)) == [0, 2]
-    assert sorted(catalogue.by_author(1)) == [0, 2, 3]
     for nobody in (NONE, 0, 1, 3, 10**6):
         assert not len(catalogue.in_series(nobody))
 

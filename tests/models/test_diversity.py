@@ -1,6 +1,5 @@
 from collections.abc import Callable
 from time import perf_counter
-from uuid import UUID
 
 import numpy as np
 import pytest
@@ -10,8 +9,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from models.affinity import Affinity
-from models.diversity import POOL, Likeness, diversify, mmr
-from models.reader import Because, Pick
+from models.diversity import Likeness, mmr
 from models.sources import Stock
 
 unit = st.floats(0, 1)
@@ -114,29 +112,6 @@ def test_likeness_is_of_work_author_series_and_genres(stocked: Callable[..., Sto
 def test_likeness_is_in_zero_to_one(some_stock: Stock, row: int) -> None:
     alike = Likeness(some_stock.catalogue, Affinity(some_stock.catalogue)).to(row)
     assert ((alike >= 0) & (alike <= 1)).all()
-
-
-def test_picks_keep_their_sources_and_reasons(book: Callable[[int], UUID]) -> None:
-    reason = (Because(book(9), 0.5),)
-    picks = [Pick(book(0), 0.9, "taste", reason), Pick(book(1), 0.8, "taste"), Pick(book(2), 0.7, "genres")]
-    likeness = np.array([[1, 1, 0], [1, 1, 0], [0, 0, 1.0]])
-    varied = diversify(picks, likeness, 0.5, 3)
-    assert [(pick.book_id, pick.source, pick.because) for pick in varied] == [
-        (book(0), "taste", reason),
-        (book(2), "genres", ()),
-        (book(1), "taste", ()),
-    ]
-    assert [pick.score for pick in varied] == pytest.approx([0.9, 0.9 * (0.5 * 7 / 9 + 0.5), 0.9 * 0.5 * 8 / 9])
-    assert diversify(picks, likeness, 0.0, 2) == picks[:2]
-    assert diversify([], np.zeros((0, 0)), 0.5, 3) == []
-
-
-def test_only_the_best_may_rise_for_being_different(book: Callable[[int], UUID]) -> None:
-    picks = [Pick(book(row), 1 - row / 500, "taste") for row in range(POOL + 1)]
-    likeness = np.ones((POOL + 1, POOL + 1))
-    likeness[-1] = likeness[:, -1] = 0.0  # the last is like no other
-    assert picks[-1].book_id not in {pick.book_id for pick in diversify(picks, likeness, 1.0, 20)}
-    assert len(diversify(picks, likeness, 1.0, POOL + 1)) == POOL + 1
 
 
 def test_twenty_of_a_hundred_are_chosen_within_a_millisecond_or_so() -> None:

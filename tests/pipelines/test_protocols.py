@@ -9,15 +9,17 @@ import pytest
 from data import lake
 from data.sources.sample import sample_library
 from models.evaluation.facts import BookFacts
+from models.evaluation.rankers import ServedRanker
 from models.training.als import AlsParams
+from models.training.blender import BlendParams
 from models.training.library import Library
 from models.training.recipe import Recipe
 from pipelines.judging import OURS
-from pipelines.protocols import UNVARIED, Compared, baskets, compared, overall
+from pipelines.protocols import UNVARIED, Compared, baskets, compared, foretold, overall
 from pipelines.report_page import Content, render
 from pipelines.simulation import world_of
 
-QUICK = Recipe(blend=None, factors=AlsParams(factors=16, iterations=2))
+QUICK = Recipe(blend=BlendParams(iterations=10, fewest_likes=50), factors=AlsParams(factors=16, iterations=2))
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +43,25 @@ def test_every_protocol_is_told_with_ours_first_and_its_parts_beside_it(found: l
     for one in found:
         assert one.comparison.ours == OURS
         assert one.comparison.metrics["gain_ndcg_at_10"] > 0
-    assert set(found[0].comparison.models) == {OURS, UNVARIED, "nor item-item weights", "popularity"}
+    assert set(found[0].comparison.models) == {OURS, UNVARIED, "nor re-ranker", "nor item-item weights", "popularity"}
     assert set(found[2].comparison.models) == {OURS, UNVARIED, "popularity"}
+
+
+def test_the_scores_are_held_against_what_was_liked(found: list[Compared]) -> None:
+    told = foretold(found[0])
+    assert told is not None
+    future, readers = found[0].split.future, found[0].comparison.readers
+    liked = set(zip(future.reader[future.stars >= 4].tolist(), future.book[future.stars >= 4].tolist(), strict=True))
+    lists = ServedRanker(found[0].taste).top(found[0].split.history, readers, 50)
+    hits = sum(
+        (reader, book) in liked
+        for reader, shown in zip(readers.tolist(), lists.tolist(), strict=True)
+        for book in shown
+    )
+    assert hits > 50
+    assert (told.n * told.observed).sum() == pytest.approx(hits)
+    assert told.n.sum() == (lists >= 0).sum()
+    assert told.observed[-1] > told.observed[0]
 
 
 def test_baskets_are_books_with_picks_that_name_their_reasons(
