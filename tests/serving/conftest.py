@@ -1,12 +1,14 @@
 """A running service on a database of the test's own, and rows made with plain SQL."""
 
 import contextlib
+import dataclasses
 import datetime as dt
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx2
@@ -15,6 +17,7 @@ import psycopg
 import pytest
 import structlog
 from fastapi import FastAPI
+from fastapi.routing import APIRoute, _EffectiveRouteContext, _RouterIncludeContext
 from starlette.testclient import TestClient
 
 from data.database import connect
@@ -26,6 +29,7 @@ from serving.settings import ServiceSettings
 
 Json = dict[str, Any]
 PASSWORD = "Analytical-Engine-1843"
+_OVERRIDES = SimpleNamespace(dependency_overrides={})
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 
@@ -35,6 +39,35 @@ def _plain_log_lines() -> None:
     structlog.configure(
         processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer(sort_keys=True)]
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _routes_made_once() -> Iterator[None]:
+    """FastAPI works out every route anew for each application, .2 s at its first request; a thousand tests make one.
+
+    What it works out depends on the route and where it is included alone, but for the application whose dependencies a
+    test may override: those of all are in ``overrides``.
+    """
+    make = _EffectiveRouteContext.from_api_route
+    made: dict[tuple[int, str], _EffectiveRouteContext] = {}
+
+    def once(*, original_route: APIRoute, include_context: _RouterIncludeContext) -> _EffectiveRouteContext:
+        key = (id(original_route), include_context.path_for(original_route))
+        if key not in made:
+            alike = dataclasses.replace(include_context, dependency_overrides_provider=_OVERRIDES)
+            made[key] = make(original_route=original_route, include_context=alike)
+        return made[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_EffectiveRouteContext, "from_api_route", once)
+        yield
+
+
+@pytest.fixture
+def overrides() -> Iterator[dict[Any, Any]]:
+    """Dependency to what stands in for it, until the test ends."""
+    yield _OVERRIDES.dependency_overrides
+    _OVERRIDES.dependency_overrides.clear()
 
 
 @dataclass
@@ -215,6 +248,7 @@ def running(database_url: str, registry: FakeRegistry, tmp_path: Path) -> Runnin
         )
         with TestClient(app, base_url="http://localhost") as client:
             yield Service(app, client)
+        assert not app.dependency_overrides, "the fixture ``overrides`` is what counts"
 
     return run
 

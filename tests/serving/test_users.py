@@ -283,14 +283,14 @@ def test_the_export_of_a_new_reader_is_complete(service: Service) -> None:
     ],
 )
 def test_an_account_that_is_deleted_in_the_middle_of_a_request_is_401(
-    service: Service, library: Library, method: str, path: str, body: Json
+    service: Service, library: Library, overrides: dict[object, object], method: str, path: str, body: Json
 ) -> None:
     book = library.book("Emma", "Me")
     now = dt.datetime.now(dt.UTC)
     gone = CurrentReader(
         UserId(uuid.uuid4()), SessionId(uuid.uuid4()), "ada@example.org", "Ada", "Lovelace", True, False, now, now
     )
-    service.app.dependency_overrides[current_reader] = lambda: gone
+    overrides[current_reader] = lambda: gone
     answer = service.client.request(method, "/api/v1" + path.format(book=book), **body)
     assert (answer.status_code, answer.json()["errors"]["code"]) == (401, "UNAUTHORIZED")
 
