@@ -1,7 +1,7 @@
 """One recipe by every protocol, beside its own parts: what the report tells."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -82,7 +82,10 @@ def _judged(split: Split, taste: Taste, parts: Mapping[str, Taste], facts: BookF
     asked: dict[str, Ranker] = {OURS: ServedRanker(taste, DEFAULT), UNVARIED: ServedRanker(taste)}
     asked |= {name: ServedRanker(one) for name, one in parts.items()}
     models: dict[str, Ranker] = {name: ChainRanker(one, popularity) for name, one in asked.items()}
-    return compare(drawn(split), {**models, YARDSTICK: popularity}, facts)
+    found = compare(drawn(split), {**models, YARDSTICK: popularity}, facts)
+    variants = frozenset(asked) - {OURS}
+    newcomers = found.newcomers and replace(found.newcomers, variants=variants)
+    return replace(found, variants=variants, newcomers=newcomers)
 
 
 def foretold(found: Compared) -> Reliability | None:

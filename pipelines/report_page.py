@@ -143,9 +143,10 @@ def _headline(found: Comparison) -> str:
     said = f"<strong>{escape(found.ours)}</strong> was judged by what {len(found.readers):,} readers came to like"
     if rival is not None:
         gain = found.gains[rival][HEADLINE]
-        cards.append(_card(f"gain over {rival}, the strongest other", gain, gained=True))
+        cards.append(_card(f"gain over {rival}", gain, gained=True))
         better = "better than" if gain.low > 0 else "worse than" if gain.high < 0 else "not surely different from"
-        said += f"; it is {better} <strong>{escape(rival)}</strong>, the strongest of {len(found.gains)} others"
+        said += f"; it is {better} <strong>{escape(rival)}</strong>"
+        said += f", the strongest of {len(found.rivals)} others" if len(found.rivals) > 1 else ""
     if YARDSTICK in found.gains:
         base = found.models[YARDSTICK].intervals[HEADLINE].mean
         times = f"{ours.intervals[HEADLINE].mean / base:.1f} times" if base > 0 else "n/a"

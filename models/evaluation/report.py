@@ -60,6 +60,7 @@ class Comparison:
         slices: Parts of the readers and of the books.
         newcomers: The readers without a history, where the split keeps them apart and there are any.
         counts: Of the split, for people.
+        variants: Names of models that are ours without one of its parts: beside ours in every table, and no rivals.
     """
 
     protocol: str
@@ -69,16 +70,20 @@ class Comparison:
     slices: tuple[Slice, ...]
     newcomers: "Comparison | None"
     counts: Mapping[str, int]
+    variants: frozenset[str] = frozenset()
 
     @property
     def ours(self) -> str:
         return next(iter(self.models))
 
     @property
+    def rivals(self) -> tuple[str, ...]:
+        return tuple(name for name in self.models if name != self.ours and name not in self.variants)
+
+    @property
     def strongest_rival(self) -> str | None:
         """The best of the others by the headline; None when ours is alone."""
-        rivals = [name for name in self.models if name != self.ours]
-        return max(rivals, key=lambda name: self.models[name].intervals[HEADLINE].mean, default=None)
+        return max(self.rivals, key=lambda name: self.models[name].intervals[HEADLINE].mean, default=None)
 
     @property
     def metrics(self) -> dict[str, float]:

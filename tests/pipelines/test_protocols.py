@@ -43,6 +43,7 @@ def test_every_protocol_is_told_with_ours_first_and_its_parts_beside_it(found: l
     for one in found:
         assert one.comparison.ours == OURS
         assert one.comparison.metrics["gain_ndcg_at_10"] > 0
+        assert one.comparison.strongest_rival == "popularity"
     assert set(found[0].comparison.models) == {OURS, UNVARIED, "nor re-ranker", "nor item-item weights", "popularity"}
     assert set(found[2].comparison.models) == {OURS, UNVARIED, "popularity"}
 
