@@ -174,15 +174,16 @@ def recommend(email: str, limit: int) -> None:
     help="The file; else exports/brs.duckdb of the state folder.",
 )
 def export(out: Path | None) -> None:
-    """Write the analysts' DuckDB file from the last extract."""
+    """Write the analysts' files from the last extract: DuckDB, and the same tables as Parquet beside it."""
     from data.export import export as write
+    from data.export import parquet_folder
     from data.lake import LakeUnreadable
 
     settings = StateSettings()
     file = out or settings.exports / "brs.duckdb"
     with saying(LakeUnreadable, OSError):
         rows = write(settings.lake, file)
-    click.echo(f"{file}: " + ", ".join(f"{n:,} {table}" for table, n in rows.items()))
+    click.echo(f"{file} and {parquet_folder(file)}: " + ", ".join(f"{n:,} {table}" for table, n in rows.items()))
 
 
 @main.command(epilog="Example: brs doctor --json")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg import sql
 from sqlalchemy import URL, make_url
+from sqlalchemy.exc import OperationalError
 
 from data.embedded import EmbeddedUnavailable, running
 from data.settings import StateSettings
@@ -147,7 +148,11 @@ def _config(url: str) -> "Config":
 
 
 def migrate(url: str, revision: str = "head") -> None:
-    """Bring the schema up to ``revision``. Safe to call from several processes at once."""
+    """Bring the schema up to ``revision``. Safe to call from several processes at once, and while the service runs.
+
+    Raises:
+        DatabaseUnavailable: the schema is of a newer release, or others held a table for a minute.
+    """
     from alembic import command  # noqa: PLC0415
     from alembic.util import CommandError  # noqa: PLC0415
 
@@ -155,6 +160,14 @@ def migrate(url: str, revision: str = "head") -> None:
         command.upgrade(_config(url), revision)
     except CommandError as exc:
         raise DatabaseUnavailable(how_to_mend(current(url))) from exc
+    except OperationalError as exc:
+        if not isinstance(exc.orig, psycopg.errors.LockNotAvailable):
+            raise
+        raise DatabaseUnavailable(
+            f"the migration after {current(url)} did not get its locks, and nothing is half done: end the long"
+            " transaction that holds a table it changes, and run `brs migrate` again"
+            " (docs/runbook.md: a stuck migration)"
+        ) from exc
 
 
 def downgrade(url: str, revision: str) -> None:
@@ -181,12 +194,26 @@ def head() -> str:
     return newest
 
 
-def how_to_mend(at: str | None) -> str:
-    """What to say of a schema that is not at ``head()``."""
+@functools.cache
+def known() -> frozenset[str]:
+    """All revisions of this code."""
     from alembic.script import ScriptDirectory  # noqa: PLC0415
 
-    known = {script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}
-    if at is None or at in known:
+    return frozenset(script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions())
+
+
+def fits(at: str | None) -> bool:
+    """Whether this code can work on a schema at revision ``at``: its own, or one of a newer release.
+
+    A migration only adds what the release before does without, and takes away what nobody needs any more: so replicas
+    of the release before stay in service while the new ones start, and a release is rolled back without its schema.
+    """
+    return at == head() or (at is not None and at not in known())
+
+
+def how_to_mend(at: str | None) -> str:
+    """What to say of a schema that is not at ``head()``."""
+    if at is None or at in known():
         return "the schema is not at this release's version: run `brs migrate` first"
     return f"the schema ({at}) is of a newer release than this program ({head()}): install that release"
 

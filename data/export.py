@@ -1,183 +1,128 @@
-"""The analysts' file: the lake as a DuckDB database, with views and a comment on every table and column."""
+"""The analysts' files: the lake as a DuckDB database with a comment on everything, and the same tables as Parquet."""
 
+import datetime as dt
+import fcntl
+import json
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from types import MappingProxyType
 
 import duckdb
+import polars as pl
 
+from data.dictionary import TABLES, VIEWS, Table
 from data.lake import scan
 
-# What each table is made of: column → (expression over the Parquet file, what it means). Columns keep this order.
-_TABLES: Mapping[str, tuple[str, Mapping[str, tuple[str, str]]]] = MappingProxyType(
-    {
-        "books": (
-            "The catalogue, one row a book.",
-            {
-                "book_id": ("id::UUID", "Public id of the book."),
-                "title": ("title", "Title without the series."),
-                "author": ("author", "Author as printed."),
-                "isbn": ("isbn", "ISBN-13 where known."),
-                "description": ("description", "A few sentences, where there are any."),
-                "publication_date": ("publication_date", "First published; 1 January where only the year is known."),
-                "series": ("series", "Series, if it is of one."),
-                "series_position": ("series_position", "Number in the series; 2.5 stands between 2 and 3."),
-                "language": ("language", "Language code."),
-                "created_at": ("created_at", "When the book came into the library, UTC."),
-            },
-        ),
-        "genres": (
-            "The genres.",
-            {
-                "genre_id": ("id::UUID", "Public id of the genre."),
-                "name": ("name", "Name."),
-                "description": ("description", "What belongs there."),
-            },
-        ),
-        "book_genres": (
-            "Which book is of which genre; a book may be of several.",
-            {
-                "book_id": ("book_id::UUID", "A book of books."),
-                "genre_id": ("genre_id::UUID", "A genre of genres."),
-            },
-        ),
-        "ratings": (
-            "One row a reader and book. Readers are pseudonyms, the same in every export of one installation.",
-            {
-                "reader": ("reader", "Pseudonym: a keyed hash of the reader's id."),
-                "book_id": ("book_id::UUID", "A book of books."),
-                "stars": ("rating", "1 (worst) to 5 (best)."),
-                "rated_at": ("created_at", "When the book was rated, UTC."),
-                "changed_at": ("updated_at", "When the rating was last changed, UTC."),
-            },
-        ),
-        "book_statistics": (
-            "What the ratings say about each book, rated or not, as of the extraction.",
-            {
-                "book_id": ("book_id::UUID", "A book of books."),
-                "ratings": ("n", "Number of ratings."),
-                **{f"stars_{s}": (f"stars_{s}", f"Ratings with {s} stars.") for s in range(1, 6)},
-                "mean": ("mean", "Plain mean of the stars; null when unrated."),
-                "shrunken_mean": (
-                    "shrunken_mean",
-                    "Mean drawn towards the library's prior: compare books by this one.",
-                ),
-                "interval_low": ("interval_low", "Lower end of the 95 % credible interval of the shrunken mean."),
-                "interval_high": ("interval_high", "Upper end of that interval."),
-                "ratings_per_day": ("ratings_per_day", "Ratings a day over the last 28 days."),
-                "trend": ("trend", "Binary logarithm of recent over expected ratings: 1 is twice as many as usual."),
-                "is_burst": ("is_burst", "Whether the last week stands out of the book's past by more than chance."),
-                "first_rated_at": ("first_at", "First rating, UTC."),
-                "last_rated_at": ("last_at", "Last rating, UTC."),
-            },
-        ),
-        "library": (
-            "One row: the prior that means are drawn towards.",
-            {
-                "prior_mean": ("prior_mean", "What an unknown book is believed to be, in stars."),
-                "prior_weight": ("prior_weight", "How many ratings that belief is worth."),
-            },
-        ),
-    }
-)
-_FILES = MappingProxyType({"book_statistics": "rating_aggregates"})  # where the file is called differently
 
-_VIEWS: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {
-        "best_books": (
-            "Books with their statistics, best first by the lower end of the interval: few ratings do not win.",
-            """
-            SELECT b.title, b.author, b.series, s.*
-            FROM book_statistics AS s JOIN books AS b USING (book_id)
-            WHERE s.ratings > 0
-            ORDER BY s.interval_low DESC, s.book_id
-            """,
-        ),
-        "genre_ratings": (
-            "Per genre: books, ratings and mean stars. A book of two genres counts in both.",
-            """
-            SELECT g.name AS genre, count(*) AS books, sum(s.ratings)::BIGINT AS ratings,
-                sum(s.mean * s.ratings) / nullif(sum(s.ratings), 0) AS mean
-            FROM genres AS g JOIN book_genres USING (genre_id) JOIN book_statistics AS s USING (book_id)
-            GROUP BY g.name
-            ORDER BY ratings DESC, genre
-            """,
-        ),
-        "author_ratings": (
-            "Per author: books, ratings and mean stars.",
-            """
-            SELECT b.author, count(*) AS books, sum(s.ratings)::BIGINT AS ratings,
-                sum(s.mean * s.ratings) / nullif(sum(s.ratings), 0) AS mean
-            FROM books AS b JOIN book_statistics AS s USING (book_id)
-            GROUP BY b.author
-            ORDER BY ratings DESC, b.author
-            """,
-        ),
-        "reader_activity": (
-            "Per reader: ratings, mean stars, first and last rating.",
-            """
-            SELECT reader, count(*) AS ratings, avg(stars) AS mean,
-                min(rated_at) AS first_rated_at, max(rated_at) AS last_rated_at
-            FROM ratings
-            GROUP BY reader
-            ORDER BY ratings DESC, reader
-            """,
-        ),
-        "ratings_by_month": (
-            "Ratings, readers and mean stars a month, UTC.",
-            """
-            SELECT date_trunc('month', rated_at AT TIME ZONE 'UTC')::DATE AS month, count(*) AS ratings,
-                count(DISTINCT reader) AS readers, avg(stars) AS mean
-            FROM ratings
-            GROUP BY month
-            ORDER BY month
-            """,
-        ),
-    }
-)
+def parquet_folder(out: Path) -> Path:
+    """Where the Parquet files of the export ``out`` are: a link to the newest version, ``<name>-parquet`` beside it."""
+    return out.with_name(f"{out.stem}-parquet")
 
 
 def export(lake: Path, out: Path) -> dict[str, int]:
-    """Write the lake as one DuckDB file.
+    """Write the lake as one DuckDB file, and as a folder of Parquet files beside it.
 
-    It is built aside and swapped in: who has the old one open goes on reading it, nobody sees half of the new one.
+    Both are built aside, completely, and then swapped in, each in one step: nobody sees half of a new one. Who has the
+    old DuckDB file open goes on reading it; the old Parquet version goes at once, with the accounts that were erased
+    since. One export of a folder at a time; what a killed one left is removed.
 
     Returns:
         Rows per table.
 
     Raises:
         data.lake.LakeUnreadable: a table was not extracted yet.
-        OSError: the file cannot be written.
+        OSError: the files cannot be written.
     """
-    out.parent.mkdir(parents=True, exist_ok=True)
-    aside = out.with_name(f".{out.name}.{os.getpid()}")
-    aside.unlink(missing_ok=True)
     try:
-        with duckdb.connect(aside) as connection:
-            rows = {table: _fill(connection, lake, table) for table in _TABLES}
-            for view, (meaning, query) in _VIEWS.items():
-                connection.execute(f"CREATE VIEW {view} AS {query}")
-                connection.execute(f"COMMENT ON VIEW {view} IS {_quoted(meaning)}")
+        return _export(lake, out)
+    except (OSError, duckdb.IOException) as exc:
+        reason = getattr(exc, "strerror", None) or str(exc).splitlines()[0]
+        raise OSError(f"cannot write {out}: {reason}") from exc
+
+
+def _export(lake: Path, out: Path) -> dict[str, int]:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    link = parquet_folder(out)
+    if out.is_dir() or (link.exists() and not link.is_symlink()):
+        raise FileExistsError(f"{out if out.is_dir() else link} is in the way")
+    now = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%S%f")
+    aside, version = out.with_name(f".{out.name}.aside"), link.with_name(f".{link.name}.{now}")
+    with _alone(out.parent), _cleared(aside, link):
+        version.mkdir()
+        for name, table in TABLES.items():
+            _write_parquet(scan(lake, table.source), name, table, version / f"{name}.parquet")
+        rows = _build(aside, version)
+        pointer = link.with_name(f".{link.name}.link")
+        pointer.symlink_to(version.name)
         aside.replace(out)
-    except duckdb.IOException as exc:
-        raise OSError(f"cannot write {out}: {str(exc).splitlines()[0]}") from exc
-    finally:
-        aside.unlink(missing_ok=True)
-        aside.with_name(f"{aside.name}.wal").unlink(missing_ok=True)
+        pointer.replace(link)
     return rows
 
 
-def _fill(connection: duckdb.DuckDBPyConnection, lake: Path, table: str) -> int:
-    meaning, columns = _TABLES[table]
-    file = _FILES.get(table, table)
-    scan(lake, file)  # says what to do when the file is missing
-    made = ", ".join(f"{expression} AS {column}" for column, (expression, _) in columns.items())
-    connection.read_parquet(str(lake / f"{file}.parquet")).project(made).create(table)
-    connection.execute(f"COMMENT ON TABLE {table} IS {_quoted(meaning)}")
-    for column, (_, explained) in columns.items():
-        connection.execute(f"COMMENT ON COLUMN {table}.{column} IS {_quoted(explained)}")
-    return len(connection.table(table))
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until nobody else exports to this folder. The lock goes with the process, however that dies."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _cleared(aside: Path, link: Path) -> Iterator[None]:
+    """Before and after, whatever happens between: no file half made, and no version but the one swapped in."""
+    _clear(aside, link)
+    try:
+        yield
+    finally:
+        _clear(aside, link)
+
+
+def _clear(aside: Path, link: Path) -> None:
+    for left in (aside, aside.with_name(f"{aside.name}.wal"), link.with_name(f".{link.name}.link")):
+        left.unlink(missing_ok=True)
+    current = link.readlink().name if link.is_symlink() else ""
+    versions = sorted((path for path in link.parent.glob(f".{link.name}.*") if path.is_dir()), reverse=True)
+    swapped_in = [path for path in versions if path.name <= current]
+    for path in versions:
+        if path not in swapped_in[:1]:
+            shutil.rmtree(path)
+
+
+def _write_parquet(lake: pl.LazyFrame, name: str, table: Table, path: Path) -> None:
+    """Streamed: the largest table is never in memory as a whole."""
+    meanings = {column: told.meaning for column, told in table.columns.items()}
+    made = lake.select(pl.col(told.source).alias(column) for column, told in table.columns.items())
+    made.sink_parquet(path, metadata={"table": name, "comment": table.meaning, "columns": json.dumps(meanings)})
+
+
+def _build(file: Path, parquet: Path) -> dict[str, int]:
+    """The DuckDB file from the Parquet files. Returns rows per table."""
+    with duckdb.connect(file) as connection:
+        rows = {name: _fill(connection, name, table, parquet) for name, table in TABLES.items()}
+        for name, view in VIEWS.items():
+            connection.execute(f"CREATE VIEW {name} AS {view.query}")
+            _comment(connection, "VIEW", name, view.meaning, view.columns)
+    return rows
+
+
+def _fill(connection: duckdb.DuckDBPyConnection, name: str, table: Table, parquet: Path) -> int:
+    made = ", ".join(f'"{column}"::{told.kind} AS "{column}"' for column, told in table.columns.items())
+    connection.read_parquet(str(parquet / f"{name}.parquet")).project(made).create(name)
+    _comment(connection, "TABLE", name, table.meaning, {column: told.meaning for column, told in table.columns.items()})
+    return len(connection.table(name))
+
+
+def _comment(
+    connection: duckdb.DuckDBPyConnection, kind: str, name: str, meaning: str, columns: Mapping[str, str]
+) -> None:
+    connection.execute(f"COMMENT ON {kind} {name} IS {_quoted(meaning)}")
+    for column, explained in columns.items():
+        connection.execute(f"COMMENT ON COLUMN {name}.{column} IS {_quoted(explained)}")
 
 
 def _quoted(text: str) -> str:

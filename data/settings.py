@@ -60,5 +60,10 @@ class StateSettings(BaseSettings):
         return self.home / "mlflow"
 
     @property
+    def artifact_root(self) -> Path | None:
+        """Where new runs keep their files; an MLflow server that is named has a place of its own, for all to reach."""
+        return None if self.mlflow_tracking_uri else self.mlflow_artifacts
+
+    @property
     def exports(self) -> Path:
         return self.home / "exports"

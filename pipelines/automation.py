@@ -4,11 +4,12 @@ import dagster as dg
 
 TUNING = dg.AssetSelection.assets("tuned_recipe")
 REPORTING = dg.AssetSelection.assets("quality_report")
+LOOKING_BACK = dg.AssetSelection.assets("past_evaluation")
 
 # What a run must not do twice at once, whoever starts it: one pipeline run at a time (deploy: run queue of one).
 refresh = dg.define_asset_job(
     "refresh",
-    selection=dg.AssetSelection.all() - TUNING - REPORTING,
+    selection=dg.AssetSelection.all() - TUNING - REPORTING - LOOKING_BACK,
     description="Extract, aggregate, fit with stored parameters, judge, publish. What `brs up` and the night run.",
 )
 
@@ -21,6 +22,11 @@ full_report = dg.define_asset_job(
     "report",
     selection=REPORTING,
     description="Judge the stored recipe by all protocols on the last extract, and write the page. On demand.",
+)
+look_back = dg.define_asset_job(
+    "look_back",
+    selection=LOOKING_BACK,
+    description="How a model of a past week would have done in the weeks after it: launch a backfill over some weeks.",
 )
 # Sundays, when the night's refresh is done; what is due meanwhile waits for the lock.
 weekly = dg.ScheduleDefinition(

@@ -45,6 +45,20 @@ def stored_recipe(work: Path) -> Recipe:
     return Recipe.from_json(told)
 
 
+def put_forward(work: Path, warn: Callable[[str], None]) -> Recipe:
+    """The stored recipe; the program's own where another release stored one, which must keep nobody from their work.
+
+    Args:
+        work: Where tuning left it.
+        warn: Is told what was left aside.
+    """
+    try:
+        return stored_recipe(work)
+    except UnknownRecipe as why:
+        warn(f"the stored recipe is left aside: {why}")
+        return Recipe()
+
+
 def recipe_of(params: Mapping[str, Json] | None) -> Recipe | None:
     """A published version's recipe; None where there is no version, or one of another program's making."""
     if params is None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import dagster as dg
 
 BYTES, COUNT = 5_000_000, 3
-NOISY = ("alembic", "dagster", "implicit", "matplotlib", "mlflow", "py.warnings", "sqlalchemy")
+NOISY = ("alembic", "dagster", "implicit", "matplotlib", "mlflow", "pipelines", "py.warnings", "sqlalchemy")
 
 
 @contextmanager

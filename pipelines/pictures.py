@@ -1,6 +1,7 @@
 """Plots as PNG bytes, drawn without a display and without pyplot's global state."""
 
 import base64
+import datetime as dt
 import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,14 @@ def star_histogram(counts: Sequence[int]) -> bytes:
     """How many ratings have 1, 2, 3, 4 and 5 stars."""
     figure, axes = _canvas("Ratings by stars", "stars", "ratings")
     axes.bar(range(1, 6), counts, color=INK)
+    return _png(figure)
+
+
+def activity(days: Sequence[dt.date], counts: Sequence[int]) -> bytes:
+    """Ratings of each day; days without any may be missing."""
+    figure, axes = _canvas("Ratings a day", "", "ratings")
+    axes.vlines(np.array(days, "datetime64[D]"), 0, counts, color=INK, linewidth=0.6)
+    axes.set_ylim(bottom=0)
     return _png(figure)
 
 
@@ -210,6 +219,29 @@ def search(unit: str, stages: Mapping[str, Sequence[float]], baseline: float) ->
         begin += len(scores)
     axes.grid(axis="y", color=GRID)
     axes.legend(frameon=False, fontsize=8, labelcolor=TEXT, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return _png(figure)
+
+
+def steps(title: str, unit: str, labels: Sequence[str], lines: Mapping[str, Sequence[Bounds]]) -> bytes:
+    """One value a step for each of some, with 95 % intervals; the first is ours.
+
+    Args:
+        title: Above the plot.
+        unit: Of the values.
+        labels: Of the steps, in order.
+        lines: Name to as many values as there are labels.
+    """
+    figure, axes = _canvas(title, "", unit)
+    for (name, bounds), colour in zip(lines.items(), (INK, *RIVALS), strict=False):
+        means, errors = _errors(bounds)
+        axes.errorbar(
+            range(len(labels)), means, yerr=errors, fmt="o-", color=colour, capsize=3, markersize=4, label=name
+        )
+    shown = range(0, len(labels), max(1, len(labels) // 8))  # more would lie upon each other
+    axes.set_xticks(list(shown), [labels[place] for place in shown])
+    axes.set_ylim(bottom=0)
+    axes.grid(axis="y", color=GRID)
+    axes.legend(frameon=False, fontsize=8, labelcolor=TEXT)
     return _png(figure)
 
 

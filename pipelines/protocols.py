@@ -10,14 +10,16 @@ import numpy as np
 from data import lake
 from models.bundle import Arrays
 from models.diversity import DEFAULT
+from models.evaluation.bootstrap import Interval, interval
 from models.evaluation.calibration import Reliability, reliability
 from models.evaluation.facts import BookFacts
 from models.evaluation.rankers import ChainRanker, PopularRanker, Ranker, ServedRanker
-from models.evaluation.report import DEPTH, YARDSTICK, Comparison, compare
+from models.evaluation.report import DEPTH, YARDSTICK, Comparison, compare, headline
 from models.evaluation.splits import Split, beginners, leave_last, new_readers, one_clock
 from models.ids import unpack
 from models.reader import LIKED_FROM, Pick, Rating, Reader
 from models.taste import Taste
+from models.training.als import NothingToLearn
 from models.training.library import Library
 from models.training.recipe import TREES, Recipe, learn
 from pipelines.judging import OURS, drawn
@@ -26,6 +28,8 @@ from pipelines.report_page import Basket, BasketPick
 NEIGHBOURS = "neighbour_"
 UNVARIED = "without diversity"
 BASKETS, OF_BASKET, SHOWN = 5, 3, 10
+PARTS = (0.25, 0.5)  # of the readers, for the learning curve
+CURVE_READERS = 2_000
 Announce = Callable[[str], None]
 
 
@@ -56,6 +60,42 @@ def compared(
     yield Compared(_judged(begun, found.taste, {}, facts), found.taste, begun)
     if ratings.at.min() < ratings.at.max():
         yield _by(one_clock(ratings), known, recipe, facts, announce)
+
+
+def learning_curve(
+    known: Library, recipe: Recipe, whole: Taste, announce: Announce = lambda _: None
+) -> dict[str, Interval]:
+    """NDCG@10 by how much was learned from: whether more ratings would still make a better model.
+
+    Learned from the ratings of a quarter and of a half of the readers; judged always by the same readers, each with all
+    that is known of them (P1).
+
+    Args:
+        known: Everything.
+        recipe: What is learned.
+        whole: What it made of the whole training part of P1.
+        announce: Is told what is being done.
+
+    Returns:
+        Ratings learned from, as text, to the mean and its interval; smallest first. A part that is too small to learn
+        from is left out.
+    """
+    split = leave_last(known.interactions)
+    judged = drawn(split, CURVE_READERS)
+    popularity = PopularRanker(split.train)
+    order = np.random.default_rng(0).permutation(split.train.reader_count)
+    curve = {}
+    for share in PARTS:
+        part = split.train.only(order[split.train.reader] < share * split.train.reader_count)
+        announce(f"learning curve: {len(part):,} ratings")
+        try:
+            taste = Taste(learn(known.of(part), recipe))
+        except NothingToLearn:
+            continue
+        served = ChainRanker(ServedRanker(taste, DEFAULT), popularity)
+        curve[f"{len(part):,}"] = interval(headline(judged, served))
+    served = ChainRanker(ServedRanker(whole, DEFAULT), popularity)
+    return curve | {f"{len(split.train):,}": interval(headline(judged, served))}
 
 
 def _by(split: Split, known: Library, recipe: Recipe, facts: BookFacts, announce: Announce) -> Compared:

@@ -43,7 +43,7 @@ class State:
         return lake_key(self.settings.home, given.get_secret_value() if given else None)
 
     def registry(self) -> Registry:
-        return Registry(tracking_uri(self.settings, self.databases), artifact_root=self.settings.mlflow_artifacts)
+        return Registry(tracking_uri(self.settings, self.databases), artifact_root=self.settings.artifact_root)
 
 
 @contextmanager
@@ -88,3 +88,18 @@ def state(settings: Callable[[], PipelineSettings], databases: Databases | None 
             yield State(found, joined)
 
     return dg.ResourceDefinition(resource_fn=start, description="Databases, lake, registry and folders of this run.")
+
+
+def onlooker(settings: Callable[[], PipelineSettings], databases: Databases | None = None) -> dg.ResourceDefinition:
+    """The same for sensors, which look and change nothing: without the lock, so that they wait for no run."""
+
+    @contextmanager
+    def look(_: dg.InitResourceContext) -> Iterator[State]:
+        found = settings()
+        if databases is not None:
+            yield State(found, databases)
+            return
+        with opened(found, create=()) as joined:
+            yield State(found, joined)
+
+    return dg.ResourceDefinition(resource_fn=look, description="Databases, lake and registry, to look at.")

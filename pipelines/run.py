@@ -1,7 +1,11 @@
 """One pipeline run in this process, for people without the Dagster page; the page shows it all the same."""
 
+import resource
 import signal
+import socket
+import sys
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,9 +15,12 @@ from dagster import DagsterEventType as Happened
 
 from data.database import Databases, sqlalchemy_url
 from data.settings import StateSettings
+from pipelines.alerts import listeners, tell
+from pipelines.assets.looking_back import WEEKS
 from pipelines.automation import refresh
-from pipelines.definitions import ASSETS, BY_HAND, library
+from pipelines.definitions import APART, ASSETS, library
 from pipelines.environment import prepare
+from pipelines.failures import BY_HAND, cause, of_failure
 from pipelines.log import dagster_logger, logged_to
 from pipelines.resources import PipelineBusy, exclusive, state
 from pipelines.settings import PipelineSettings
@@ -21,6 +28,7 @@ from pipelines.settings import PipelineSettings
 __all__ = ["PipelineBusy", "UnknownAsset", "run"]
 
 LOG = "pipeline.log"
+CPU_SECONDS, PEAK_BYTES = "brs/cpu_seconds", "brs/peak_bytes"
 
 OnEvent = Callable[[str, str, str], None]
 
@@ -35,6 +43,7 @@ def run(
     *,
     job: str = refresh.name,
     select: Sequence[str] = (),
+    partition: str | None = None,
     on_event: OnEvent,
 ) -> bool:
     """Materialise the selected assets of a job, all by default, recorded in Dagster's own database.
@@ -44,7 +53,9 @@ def run(
         databases: already opened by the caller.
         job: its name.
         select: asset names, or Dagster's selection syntax (``+champion``, ``group:extract``).
-        on_event: called while the run goes on with an asset, 'started', 'done' or 'failed', and a detail in words.
+        partition: of a job that has some.
+        on_event: called while the run goes on with an asset, 'started', 'done', 'failed' or 'warning', and a detail in
+            words.
 
     Returns:
         Whether all assets and all blocking checks passed.
@@ -64,16 +75,37 @@ def run(
         definitions = library(state(lambda: chosen, databases), file=dagster_logger(log))
         run_id = str(uuid.uuid4())
         instance.add_event_listener(run_id, _listener(on_event))
-        result = definitions.resolve_job_def(job).execute_in_process(
-            instance=instance,
-            run_id=run_id,
-            run_config={"loggers": {"file": {}}},
-            asset_selection=_selected(definitions, job, select),
-            raise_on_error=False,
-        )
-    if any(_interrupted(event) for event in result.all_events):
+        if partition is not None:
+            instance.add_dynamic_partitions(str(WEEKS.name), [partition])  # the only ones there are
+        with _measured(instance, run_id):
+            result = definitions.resolve_job_def(job).execute_in_process(
+                instance=instance,
+                run_id=run_id,
+                run_config={"loggers": {"file": {}}},
+                asset_selection=_selected(definitions, job, select),
+                partition_key=partition,
+                tags={BY_HAND: socket.gethostname()},
+                raise_on_error=False,
+            )
+        was_interrupted = any(_interrupted(event) for event in result.all_events)
+        if not result.success and not was_interrupted:  # who interrupts it knows
+            tell(of_failure(instance, result.dagster_run), listeners(chosen))
+    if was_interrupted:
         raise KeyboardInterrupt
     return result.success
+
+
+@contextmanager
+def _measured(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
+    """What the run cost, as tags that the page shows: CPU seconds of this process, and its peak of resident memory."""
+    before = time.process_time()
+    try:
+        yield
+    finally:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        cost = {CPU_SECONDS: f"{time.process_time() - before:.1f}", PEAK_BYTES: str(peak)}
+        if instance.has_run(run_id):
+            instance.add_run_tags(run_id, cost)
 
 
 def _interrupted(event: dg.DagsterEvent) -> bool:
@@ -128,7 +160,7 @@ def _selected(definitions: dg.Definitions, job: str, select: Sequence[str]) -> l
         if not found & of_job:
             raise UnknownAsset(_unknown(words, of_job))
         chosen |= found & of_job
-    return sorted(key for asset in (*ASSETS, *BY_HAND) if asset.keys & chosen for key in asset.keys)
+    return sorted(key for asset in (*ASSETS, *APART) if asset.keys & chosen for key in asset.keys)
 
 
 def _unknown(words: str, keys: Iterable[dg.AssetKey]) -> str:
@@ -136,7 +168,7 @@ def _unknown(words: str, keys: Iterable[dg.AssetKey]) -> str:
 
 
 def _listener(on_event: OnEvent) -> Callable[[dg.EventLogEntry], None]:
-    assets_of = {asset.op.name: [key.to_user_string() for key in sorted(asset.keys)] for asset in (*ASSETS, *BY_HAND)}
+    assets_of = {asset.op.name: [key.to_user_string() for key in sorted(asset.keys)] for asset in (*ASSETS, *APART)}
 
     def listen(entry: dg.EventLogEntry) -> None:
         event = entry.dagster_event
@@ -151,11 +183,12 @@ def _listener(on_event: OnEvent) -> Callable[[dg.EventLogEntry], None]:
             on_event(str(event.asset_key and event.asset_key.to_user_string()), "done", _told(told))
         elif event.event_type == Happened.STEP_FAILURE:
             for asset in of_step:
-                on_event(asset, "failed", _reason(event))
+                on_event(asset, "failed", cause(event))
         elif event.event_type == Happened.ASSET_CHECK_EVALUATION:
             check = event.asset_check_evaluation_data
             if not check.passed:
-                on_event(check.asset_key.to_user_string(), "failed", f"{check.check_name}: {check.description}")
+                state = "failed" if check.blocking else "warning"
+                on_event(check.asset_key.to_user_string(), state, f"{check.check_name}: {check.description}")
 
     return listen
 
@@ -168,13 +201,3 @@ def _told(metadata: Mapping[str, dg.MetadataValue]) -> str:
     if isinstance(decision, dg.TextMetadataValue):
         return str(decision.value)
     return f"{rows.value:,} rows" if isinstance(rows, dg.IntMetadataValue) else ""
-
-
-def _reason(event: dg.DagsterEvent) -> str:
-    """The innermost cause, in one line."""
-    if event.step_failure_data.error_source.value == "INTERRUPT":
-        return "interrupted"
-    error = event.step_failure_data.error
-    while error is not None and error.cause is not None:
-        error = error.cause
-    return error.message.strip().splitlines()[0] if error is not None else "failed"

@@ -1,4 +1,7 @@
-"""What ratings say about books: shrunken means with intervals, velocity, trend, bursts. Polars in, polars out."""
+"""What ratings say about books, genres and authors: shrunken means with intervals, velocity, trend, bursts.
+
+Polars in, polars out. The ratings are read once, for the counts of each book; all else follows from those.
+"""
 
 import datetime as dt
 import math
@@ -60,7 +63,9 @@ def book_counts(ratings: pl.LazyFrame, as_of: dt.datetime) -> pl.DataFrame:
 
 
 def estimate_prior(counts: pl.DataFrame) -> Prior:
-    """Empirical Bayes: the prior that the library's own books were drawn from.
+    """Empirical Bayes: the prior that the library's own books (or authors, or genres) were drawn from.
+
+    ``counts``: n and stars_1 … stars_5 of each, n > 0.
 
     The non-parametric estimators of Bühlmann & Straub, "Glaubwürdigkeit für Schadensätze" (1970), with ratings as
     observations and books as risks, N ratings of B books, n_b and m_b a book's number and mean:
@@ -99,7 +104,8 @@ def book_statistics(ratings: pl.LazyFrame, books: pl.LazyFrame, as_of: dt.dateti
         ``book_id``; ``n``; ``stars_1`` … ``stars_5``; ``mean`` (null when unrated); ``shrunken_mean`` with
         ``interval_low`` and ``interval_high``, its 95 % credible interval, all within 1..5; ``ratings_per_day`` over
         the last 28 days; ``trend``, the binary logarithm of recent over expected ratings, null for a book without 28
-        days of past; ``is_burst``; ``first_at`` and ``last_at``.
+        days of past; ``is_burst``; ``first_at`` and ``last_at``; ``recent`` and ``past``, ratings of the last 28 days
+        and of the 84 before those.
     """
     counts = book_counts(ratings, as_of)
     prior = estimate_prior(counts)
@@ -113,9 +119,40 @@ def book_statistics(ratings: pl.LazyFrame, books: pl.LazyFrame, as_of: dt.dateti
             *_pace(as_of), is_burst=_burst(as_of, int(counts["week"].sum()), int(counts["before_week"].sum()))
         )
         .sort("book_id")
-        .drop("recent", "past", "week", "before_week")
+        .drop("week", "before_week")
     )
     return table.collect(), prior
+
+
+def group_statistics(members: pl.LazyFrame, books: pl.DataFrame, as_of: dt.datetime) -> tuple[pl.DataFrame, Prior]:
+    """The same for groups of books, from the statistics of the books, and the prior that groups are drawn from.
+
+    A rating of a book that is in two groups counts in both.
+
+    Args:
+        members: ``group`` and ``book_id``, which book is of which group, each pair once.
+        books: what ``book_statistics`` gave.
+        as_of: the moment that it was given for.
+
+    Returns:
+        A row a group, sorted by it: ``group``; ``books``, its books, and ``rated``, those with a rating; then as for
+        books, without ``is_burst``.
+    """
+    added = ["n", *(f"stars_{stars}" for stars in STARS), "recent", "past"]
+    counts = (
+        members.join(books.lazy(), on="book_id")
+        .group_by("group")
+        .agg(
+            pl.len().cast(pl.Int64).alias("books"),
+            (pl.col("n") > 0).sum().cast(pl.Int64).alias("rated"),
+            pl.col(added).sum(),
+            pl.col("first_at").min(),
+            pl.col("last_at").max(),
+        )
+        .collect()
+    )
+    prior = estimate_prior(counts.filter(pl.col("n") > 0))
+    return counts.with_columns(*_means(prior)).with_columns(*_pace(as_of)).sort("group"), prior
 
 
 def _means(prior: Prior) -> list[pl.Expr]:
@@ -136,7 +173,7 @@ def _means(prior: Prior) -> list[pl.Expr]:
 
 
 def _pace(as_of: dt.datetime) -> list[pl.Expr]:
-    """Velocity, and the trend against the book's own past; one rating is added to both sides so that few say little."""
+    """Velocity, and the trend against the own past; one rating is added to both sides so that few say little."""
     start = as_of - dt.timedelta(days=RECENT_DAYS)
     lived = ((pl.lit(start) - pl.col("first_at")).dt.total_seconds() / 86400).clip(0, PAST_DAYS)
     expected = pl.col("past") * RECENT_DAYS / lived

@@ -6,17 +6,13 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from uuid import UUID
-
-import numpy as np
-import polars as pl
 
 from data import lake
 from data.loading import BookRow
 from models.bundle import Json
 from models.evaluation.facts import BookFacts
-from models.ids import unpack
-from models.training.library import Books, Library, library
+from models.training import tables
+from models.training.library import Books, Library
 
 EVALUATION = "evaluation.json"
 GENRE_METRICS = "metrics.json"
@@ -47,15 +43,12 @@ class Evaluation:
 
 
 def library_of(folder: Path) -> Library:
-    """All ratings and all books of the lake, in one numbering."""
-    ratings = lake.scan(folder, "ratings").select("reader", "book_id", "rating", "created_at").collect()
-    return library(
-        ratings["reader"].to_numpy(),
-        ratings["book_id"].to_list(),
-        ratings["rating"].to_numpy(),
-        ratings["created_at"].dt.epoch("us").to_numpy(),
-        _books(folder),
-    )
+    """All ratings and all books of the lake, in one numbering.
+
+    Raises:
+        ValueError: A book is rated that is not among the books.
+    """
+    return tables.library_of(*(lake.scan(folder, name) for name in ("ratings", "books", "book_genres")))
 
 
 def books_of(shelf: Sequence[BookRow]) -> Books:
@@ -72,44 +65,9 @@ def books_of(shelf: Sequence[BookRow]) -> Books:
     )
 
 
-def _books(folder: Path) -> Books:
-    of_book = lake.scan(folder, "book_genres").group_by("book_id").agg(genres=pl.col("genre_id").sort())
-    table = (
-        lake.scan(folder, "books")
-        .select(
-            "id", "title", "author", "series", "series_position", "language", year=pl.col("publication_date").dt.year()
-        )
-        .join(of_book, left_on="id", right_on="book_id", how="left")
-        .sort("id")
-        .collect()
-    )
-    genre = {key: UUID(key) for key in lake.scan(folder, "genres").select("id").collect()["id"]}
-    return Books(
-        ids=[UUID(key) for key in table["id"]],
-        titles=table["title"].to_list(),
-        authors=table["author"].to_list(),
-        series=table["series"].to_list(),
-        positions=table["series_position"].to_list(),
-        languages=table["language"].to_list(),
-        years=table["year"].to_list(),
-        genres=[[genre[key] for key in own or ()] for own in table["genres"].to_list()],
-    )
-
-
 def facts_of(folder: Path, known: Library) -> BookFacts:
     """What evaluation tells its slices by; ``known`` is the library of the same lake."""
-    names = lake.scan(folder, "genres").select("id", "name").collect()
-    name = dict(zip(names["id"], names["name"], strict=True))
-    titles = lake.scan(folder, "books").select("id", "title").sort("id").collect()
-    title = dict(zip(titles["id"], titles["title"], strict=True))
-    catalogue = known.catalogue
-    return BookFacts(
-        author=catalogue.author,
-        genres=catalogue.genres.astype(np.bool_),
-        genre_names=[name[str(genre)] for genre in unpack(catalogue.genre_ids)],
-        year=np.where(catalogue.year > 0, catalogue.year, np.nan),
-        titles=[title[str(book)] for book in unpack(known.interactions.book_ids)],
-    )
+    return tables.facts_of(known, *(lake.scan(folder, name) for name in ("books", "genres")))
 
 
 def emptied(folder: Path) -> Path:

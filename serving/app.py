@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi_offline import FastAPIOffline
@@ -21,6 +22,7 @@ from serving.kit.docs import failures as refusals
 from serving.kit.docs import operation_id
 from serving.kit.errors import BurstLimitExceeded, RateLimitExceeded, ServiceUnavailable
 from serving.kit.http import Catch, Limits, Surroundings, TimeLimit
+from serving.kit.leaving import Leaving
 from serving.kit.limits import Budgets, Limiter
 from serving.kit.metrics import Metrics
 from serving.kit.sweep import sweeping
@@ -41,6 +43,8 @@ from serving.users.schemas import AROUND_A_FILE, LARGEST_EXPORT
 
 if TYPE_CHECKING:
     from serving.kit.tracing import Tracing
+
+log = structlog.get_logger(__name__)
 
 VERSION = "0.1.0"
 _ANY_LOCAL_PAGE = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
@@ -94,6 +98,7 @@ def create_app(
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await database.open()
+        log.info("started", version=VERSION, key_that_signs=tokens.keys.signs, keys_that_verify=tokens.keys.verifies)
         try:
             with follower.following():
                 sending = contextlib.nullcontext() if tracing is None else tracing.sending()
@@ -112,7 +117,6 @@ def create_app(
     app.state.bundles = bundles
     app.state.passwords = Passwords()
     app.state.engine = Engine(database, follower, Popularity(), pages, metrics)
-    failures.install(app)
     _surround(app, settings, metrics, throttle, tracing)
     for router in (root, books, genres, reviews, recommendations, beside_books, preferences, auth, monitoring, users):
         app.include_router(router, responses=_EVERYWHERE)
@@ -163,7 +167,9 @@ def _throttle(settings: ServiceSettings, tokens: Tokens, metrics: Metrics) -> Th
 def _surround(
     app: FastAPI, settings: ServiceSettings, metrics: Metrics, throttle: Throttle, tracing: "Tracing | None"
 ) -> None:
-    """Middleware, innermost first."""
+    """What answers for failures, and middleware, innermost first."""
+    failures.install(app)
+    app.state.leaving = Leaving(settings.drain_seconds)
     in_production = settings.env == "production"
     app.add_middleware(Limits, larger={IMPORT_PATH: LARGEST_EXPORT + AROUND_A_FILE})
     app.add_middleware(TimeLimit, seconds=settings.request_timeout_seconds)
@@ -178,7 +184,11 @@ def _surround(
         expose_headers=_READ_HEADERS,
     )
     app.add_middleware(
-        Surroundings, metrics=metrics, trusted_hosts=settings.trusted_hosts, strict_transport=in_production
+        Surroundings,
+        metrics=metrics,
+        trusted_hosts=settings.trusted_hosts,
+        strict_transport=in_production,
+        leaving=app.state.leaving,
     )
     if tracing is not None:
         tracing.surround(app)

@@ -3,6 +3,7 @@
 The application is imported late: a refusal to start comes at once, and numpy's number of threads can be set before.
 """
 
+import asyncio
 import contextlib
 import errno
 import functools
@@ -18,7 +19,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 import uvicorn
@@ -28,6 +29,7 @@ from uvicorn.supervisors import Multiprocess
 
 from data.database import Databases, DatabaseUnavailable, opened, tracking_uri
 from data.settings import StateSettings
+from serving.kit.leaving import Leaving
 from serving.kit.log import configure
 from serving.settings import ServiceSettings
 
@@ -39,6 +41,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 LAST_REQUESTS_SECONDS = 10  # that requests under way get when the service stops
+LAST_CONNECTIONS_SECONDS = 0.3  # for the request of a connection that came at the last moment to be read
+# A proxy must be the one who lets go of an idle connection, or it sends a request into one that is just being closed:
+# load balancers and nginx keep theirs for 60 s.
+IDLE_CONNECTION_SECONDS = 75
 WORKER_SILENCE_SECONDS = 30  # a worker that is silent for so long is replaced; importing everything takes some
 
 
@@ -117,12 +123,14 @@ def _why_not(exc: OSError, host: str, port: int) -> str:
 
 @contextlib.contextmanager
 def _listening(host: str, port: int) -> Iterator[socket.socket]:
-    """The socket, bound before anything is started, so that a busy port is one line and not a trace."""
+    """The socket, bound before anything is started, so that a busy port is one line and not a trace.
+
+    Uvicorn listens on it once the application has started: who connects before is refused at once, and does not wait.
+    """
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     with socket.socket(family, kind, protocol) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-        listener.listen(2048)
         listener.set_inheritable(True)
         yield listener
 
@@ -147,6 +155,7 @@ def _config(app: Callable[..., Any], workers: int, *, factory: bool = False) -> 
         server_header=False,
         proxy_headers=False,
         ws="none",
+        timeout_keep_alive=IDLE_CONNECTION_SECONDS,
         timeout_graceful_shutdown=LAST_REQUESTS_SECONDS,
         timeout_worker_healthcheck=WORKER_SILENCE_SECONDS,
     )
@@ -155,9 +164,10 @@ def _config(app: Callable[..., Any], workers: int, *, factory: bool = False) -> 
 class _Server(uvicorn.Server):
     """Says when it answers, and returns after a signal: uvicorn's own raises it again, which skips all clean-up."""
 
-    def __init__(self, config: uvicorn.Config, address: str) -> None:
+    def __init__(self, config: uvicorn.Config, address: str, leaving: Leaving) -> None:
         super().__init__(config)
         self._address = address
+        self._leaving = leaving
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -167,7 +177,13 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         def stop(number: int, frame: FrameType | None) -> None:
-            self.handle_exit(signal.Signals(number), frame)
+            def now() -> None:
+                self.handle_exit(signal.Signals(number), frame)
+
+            if number == signal.SIGTERM:
+                self._leaving.then(now)
+            else:
+                now()
 
         before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
@@ -176,9 +192,32 @@ class _Server(uvicorn.Server):
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._take_the_last(sockets or [])
+        await super().shutdown(sockets)
+
+    async def _take_the_last(self, listeners: list[socket.socket]) -> None:
+        """Answer connections that wait to be accepted: closing the socket would reset them with their requests."""
+        last: list[socket.socket] = []
+        for listener in listeners:
+            with contextlib.suppress(OSError):  # BlockingIOError: that was the last one
+                while True:
+                    last.append(listener.accept()[0])
+        for server in self.servers:
+            server.close()
+        loop = asyncio.get_running_loop()
+        for connection in last:
+            await loop.connect_accepted_socket(self._protocol, connection)
+        await asyncio.sleep(LAST_CONNECTIONS_SECONDS)
+
+    def _protocol(self) -> asyncio.Protocol:
+        """As uvicorn makes one for each connection."""
+        make = cast("Callable[..., asyncio.Protocol]", self.config.http_protocol_class)
+        return make(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+
 
 def _serve_alone(app: "FastAPI", listener: socket.socket, address: str) -> int:
-    server = _Server(_config(app, 1), address)
+    server = _Server(_config(app, 1), address, app.state.leaving)
     try:
         server.run([listener])
     except SystemExit:  # uvicorn's way to say that the application did not start; it has logged why
@@ -187,7 +226,7 @@ def _serve_alone(app: "FastAPI", listener: socket.socket, address: str) -> int:
 
 
 class _Parent(Multiprocess):
-    """Says once that all workers answer."""
+    """Says once that all workers answer, and is no longer a listener when they stop: it would accept for nobody."""
 
     def __init__(self, config: uvicorn.Config, listener: socket.socket, address: str) -> None:
         super().__init__(config, [listener])
@@ -199,6 +238,11 @@ class _Parent(Multiprocess):
         if not self.answered and not self.should_exit.is_set() and all(p.is_ready(timeout=1) for p in self.processes):
             self.answered = True
             _announce(self._address)
+
+    def terminate_all(self) -> None:
+        for listener in self.sockets:
+            listener.close()
+        super().terminate_all()
 
 
 def _serve_with_workers(
@@ -228,7 +272,15 @@ def app_of_worker(service: ServiceSettings, state: StateSettings, shared_metrics
         sys.exit(STARTUP_FAILURE)
     app = create(service, state, databases, shared_metrics)
     app.state.held = held
+    _leave_slowly(app.state.leaving)
     return app
+
+
+def _leave_slowly(leaving: Leaving) -> None:
+    """Puts the time of leaving before what uvicorn does when a worker is told to stop."""
+    stop = signal.getsignal(signal.SIGTERM)
+    if callable(stop):
+        signal.signal(signal.SIGTERM, lambda number, frame: leaving.then(functools.partial(stop, number, frame)))
 
 
 def _stop_with_parent() -> None:

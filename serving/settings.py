@@ -1,6 +1,7 @@
 """The service's settings, and what production refuses to start with."""
 
 import datetime as dt
+import hmac
 import ipaddress
 import json
 from typing import Annotated, Literal, Self
@@ -10,6 +11,17 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PLACEHOLDER_SECRET = "development-only-secret-never-use-it-in-production"  # noqa: S105  refused in production below
 SHORTEST_SECRET = 32  # characters; RFC 7518 section 3.2 asks for a key as long as HS256's hash
+
+
+_ID_OF = b"brs: id of an access token's key"
+
+
+def key_id(key: str) -> str:
+    """What a token's header calls the key that signed it (``kid``, RFC 7515 section 4.1.4): 16 hexadecimal digits.
+
+    A keyed hash of a fixed text tells no more about the key than any signature by it does.
+    """
+    return hmac.digest(key.encode(), _ID_OF, "sha256")[:8].hex()
 
 
 def _listed(value: object) -> object:
@@ -30,6 +42,8 @@ class ServiceSettings(BaseSettings):
     Attributes:
         env: ``production`` turns the refusals below on.
         secret_key: Signs access tokens.
+        other_secret_keys: Verify access tokens and sign none: the next key before it is put to use, the one before as
+            long as its tokens live.
         trusted_hosts: Names this service answers to, any port; ``*.example.org`` covers subdomains, ``*`` every name.
         cors_origins: Origins whose pages may read answers; empty in development means localhost at any port.
         trusted_proxies: Addresses or networks whose ``X-Forwarded-For`` is believed.
@@ -40,6 +54,7 @@ class ServiceSettings(BaseSettings):
         model_poll_seconds: How often the registry is asked for the champion.
         challenger_share: Of the signed-in readers who are answered by the challenger, where the registry has one.
         monitoring_token: When set, ``/metrics`` and ``/monitoring`` (but liveness and readiness) want it as bearer.
+        drain_seconds: Told to stop by SIGTERM, it answers for so long without being ready, then it stops.
         request_timeout_seconds: A request that takes longer is ended and answered with 503.
         commit: Which commit this was built from; empty: git is asked, where there is a checkout.
         rate_limits: Whether callers are limited at all.
@@ -68,6 +83,7 @@ class ServiceSettings(BaseSettings):
 
     env: Literal["development", "production"] = "development"
     secret_key: SecretStr = SecretStr(PLACEHOLDER_SECRET)
+    other_secret_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_listed)] = ()
     trusted_hosts: Listed = ("localhost", "127.0.0.1", "[::1]")
     cors_origins: Listed = ()
     trusted_proxies: Listed = ()
@@ -78,6 +94,7 @@ class ServiceSettings(BaseSettings):
     model_poll_seconds: float = Field(default=10, gt=0, le=3600)
     challenger_share: float = Field(default=0, ge=0, le=1)
     monitoring_token: SecretStr | None = None
+    drain_seconds: float = Field(default=0, ge=0, le=600)
     request_timeout_seconds: float = Field(default=30, gt=0, le=600)
     commit: str | None = Field(default=None, max_length=100)
     rate_limits: bool = True
@@ -104,9 +121,13 @@ class ServiceSettings(BaseSettings):
     def refresh_token_life(self) -> dt.timedelta:
         return dt.timedelta(days=self.refresh_token_days)
 
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """Of the key that signs, and of those that verify as well."""
+        return tuple(key_id(key.get_secret_value()) for key in (self.secret_key, *self.other_secret_keys))
+
     @model_validator(mode="after")
     def _refusals(self) -> Self:
-        secret = self.secret_key.get_secret_value()
         for proxy in self.trusted_proxies:
             try:
                 ipaddress.ip_network(proxy, strict=False)
@@ -114,14 +135,19 @@ class ServiceSettings(BaseSettings):
                 raise ValueError("BRS_TRUSTED_PROXIES takes addresses and networks such as 10.0.0.0/8") from exc
         if self.env != "production":
             return self
-        if secret == PLACEHOLDER_SECRET or "change" in secret.lower():
-            raise ValueError("BRS_SECRET_KEY is a placeholder; make one with: openssl rand -hex 32")
-        if len(secret) < SHORTEST_SECRET or len(set(secret)) < SHORTEST_SECRET // 4:
-            raise ValueError(
-                f"BRS_SECRET_KEY needs at least {SHORTEST_SECRET} characters; make one with: openssl rand -hex 32"
-            )
+        _refuse_weak("BRS_SECRET_KEY", self.secret_key)
+        for other in self.other_secret_keys:
+            _refuse_weak("a key of BRS_OTHER_SECRET_KEYS", other)
         if "*" in self.cors_origins:
             raise ValueError("BRS_CORS_ORIGINS may not be '*' in production; list the origins")
         if not self.database_url:
             raise ValueError("DATABASE_URL is missing; production has no embedded Postgres")
         return self
+
+
+def _refuse_weak(name: str, key: SecretStr) -> None:
+    secret = key.get_secret_value()
+    if secret == PLACEHOLDER_SECRET or "change" in secret.lower():
+        raise ValueError(f"{name} is a placeholder; make one with: openssl rand -hex 32")
+    if len(secret) < SHORTEST_SECRET or len(set(secret)) < SHORTEST_SECRET // 4:
+        raise ValueError(f"{name} needs at least {SHORTEST_SECRET} characters; make one with: openssl rand -hex 32")

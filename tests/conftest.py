@@ -13,6 +13,8 @@ from psycopg import sql
 from data.database import Databases, connect, migrate
 from data.embedded import running
 
+# Before anything loads OpenMP: its threads wait by spinning otherwise, which takes the cores from the other workers.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 GOODBOOKS = Path(os.environ.get("BRS_GOODBOOKS") or Path(__file__).parents[2] / "shared" / "data" / "goodbooks")
 TEMPLATE = "brs_template"
 

@@ -1,14 +1,24 @@
 """Alembic's entry point. The URL comes from ``data.database.migrate``, or from the settings for Alembic's own command line."""
 
 import contextlib
+import time
 from collections.abc import Iterator
 
 from alembic import context
-from sqlalchemy import create_engine, pool, text
+from psycopg.errors import LockNotAvailable
+from sqlalchemy import Connection, create_engine, pool, text
+from sqlalchemy.exc import OperationalError
 
 from data.database import opened, sqlalchemy_url
 from data.schema import Base
 from data.settings import StateSettings
+
+# Whoever waits for a lock on a table makes everybody wait who comes after it. A migration that meets a long transaction (a
+# dump, a report) gives up soon, lets the others pass, and tries again.
+LOCK_MILLISECONDS = 400
+FIRST_PAUSE_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 2.0
+PATIENCE_SECONDS = 60.0
 
 ONE_AT_A_TIME = 5_180_417_022  # advisory lock: two replicas that migrate at once take turns
 
@@ -27,12 +37,35 @@ def run() -> None:
     with _url() as url:
         engine = create_engine(sqlalchemy_url(url), poolclass=pool.NullPool)
         with engine.connect() as connection:
-            context.configure(
-                connection=connection, target_metadata=Base.metadata, compare_type=True, compare_server_default=True
-            )
+            connection.execute(text("SET lock_timeout = 0"))  # for one's turn; whatever PGOPTIONS says
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": ONE_AT_A_TIME})
+            connection.execute(text(f"SET lock_timeout = {LOCK_MILLISECONDS}"))
+            connection.commit()
+            _run_patiently(connection)
+
+
+def _run_patiently(connection: Connection) -> None:
+    """Run each migration in a transaction of its own, again when it did not get a lock in time."""
+    until, pause = time.monotonic() + PATIENCE_SECONDS, FIRST_PAUSE_SECONDS
+    while True:
+        context.configure(
+            connection=connection,
+            target_metadata=Base.metadata,
+            compare_type=True,
+            compare_server_default=True,
+            transaction_per_migration=True,
+        )
+        try:
             with context.begin_transaction():
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ONE_AT_A_TIME})
                 context.run_migrations()
+        except OperationalError as exc:
+            if not isinstance(exc.orig, LockNotAvailable) or time.monotonic() > until:
+                raise
+        else:
+            return
+        connection.rollback()
+        time.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
 
 run()

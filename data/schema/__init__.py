@@ -5,6 +5,7 @@ them. ``*_key`` columns are the sortable, searchable form of a text (``data.text
 """
 
 from data.schema.base import Base
+from data.schema.changes import Tombstone, TombstoneHorizon
 from data.schema.library import Book, BookGenre, BookStatistics, Genre, LibraryStatistics
 from data.schema.people import RefreshToken, TokenFamily, User
 from data.schema.recommendations import FeedbackEvent, HiddenBook, MutedBook, ReaderSettings, ServedPage, ServedPick
@@ -29,5 +30,7 @@ __all__ = [
     "ServedPage",
     "ServedPick",
     "TokenFamily",
+    "Tombstone",
+    "TombstoneHorizon",
     "User",
 ]

@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, SmallIntege
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from data.schema.base import Base, now, own_id, to
+from data.schema.base import Base, changed_in, now, own_id, to
 
 
 class ReaderSettings(Base):
@@ -54,10 +54,17 @@ class ServedPage(Base):
     filters: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'"))
     degraded: Mapped[bool] = mapped_column(server_default=text("false"))
     created_at: Mapped[dt.datetime] = now()
-    __table_args__ = (Index(None, "user_id", "created_at"), Index(None, "created_at"))
+    changed_in: Mapped[str | None] = changed_in()
+    __table_args__ = (
+        Index(None, "user_id", "created_at"),
+        Index(None, "created_at"),
+        Index(None, "changed_in", postgresql_where=text("changed_in IS NOT NULL")),
+    )
 
 
 class ServedPick(Base):
+    """A book of a page: written in the page's transaction, and never changed."""
+
     __tablename__ = "served_picks"
     page_id: Mapped[uuid.UUID] = to("served_pages.id", primary_key=True)
     rank: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
@@ -76,9 +83,11 @@ class FeedbackEvent(Base):
     book_id: Mapped[uuid.UUID] = to("books.id")
     event: Mapped[str]
     created_at: Mapped[dt.datetime] = now()
+    changed_in: Mapped[str | None] = changed_in()
     __table_args__ = (
         CheckConstraint("event IN ('click', 'dismiss', 'read')", name="event_known"),
         Index(None, "page_id", "book_id"),
         Index(None, "book_id"),
         Index(None, "created_at"),
+        Index(None, "changed_in", postgresql_where=text("changed_in IS NOT NULL")),
     )

@@ -8,7 +8,7 @@ from sqlalchemy import CheckConstraint, Date, Index, LargeBinary, SmallInteger, 
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from data.schema.base import Base, now, own_id, to
+from data.schema.base import Base, changed_in, now, own_id, to
 
 
 class Review(Base):
@@ -25,6 +25,7 @@ class Review(Base):
     review_text: Mapped[str | None]
     created_at: Mapped[dt.datetime] = now()
     updated_at: Mapped[dt.datetime] = now()
+    changed_in: Mapped[str | None] = changed_in()
     __table_args__ = (
         UniqueConstraint("user_id", "book_id"),
         CheckConstraint("rating BETWEEN 1 AND 5", name="rating_1_to_5"),
@@ -46,6 +47,7 @@ class Review(Base):
             postgresql_where=text("review_text IS NOT NULL"),
         ),
         Index(None, "updated_at", "id"),
+        Index(None, "changed_in", postgresql_where=text("changed_in IS NOT NULL")),
     )
 
 
@@ -68,7 +70,12 @@ class Favorite(Base):
     user_id: Mapped[uuid.UUID] = to("users.id", primary_key=True)
     book_id: Mapped[uuid.UUID] = to("books.id", primary_key=True)
     created_at: Mapped[dt.datetime] = now()
-    __table_args__ = (Index(None, "user_id", "created_at", "book_id"), Index(None, "book_id"))
+    changed_in: Mapped[str | None] = changed_in()
+    __table_args__ = (
+        Index(None, "user_id", "created_at", "book_id"),
+        Index(None, "book_id"),
+        Index(None, "changed_in", postgresql_where=text("changed_in IS NOT NULL")),
+    )
 
 
 class IdempotencyKey(Base):

@@ -8,12 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
+from pydantic import ValidationError
 from sqlalchemy import make_url
 
 from data.database import Databases, DatabaseUnavailable, connect, current, head, how_to_mend, opened
 from data.settings import StateSettings
 from deploy.local.registry import champion_if_any, why_none
 from models.registry import RegistryUnavailable
+from serving.settings import ServiceSettings
 
 LEAST_FREE_GB = 2.0
 STALE_DAYS = 8
@@ -37,7 +39,7 @@ class Finding:
 
 def examine(settings: StateSettings) -> list[Finding]:
     """All findings; the first bad one of the database ends what depends on it."""
-    findings = [_python(), _disk(settings.home)]
+    findings = [_python(), _disk(settings.home), _keys()]
     try:
         with opened(settings, create=()) as databases:
             findings += _database(settings, databases)
@@ -60,6 +62,18 @@ def _disk(home: Path) -> Finding:
     if free < LEAST_FREE_GB:
         return Finding("disk", ok=False, says=f"{free:.1f} GB free at {home}; {LEAST_FREE_GB} GB are wanted")
     return Finding("disk", ok=True, says=f"{free:.1f} GB free at {home}")
+
+
+def _keys() -> Finding:
+    """By their ids, which every replica logs when it starts, too: that is how a rotation is followed."""
+    try:
+        service = ServiceSettings()
+    except ValidationError as exc:
+        reasons = (error["msg"].removeprefix("Value error, ") for error in exc.errors(include_input=False))
+        return Finding("service", ok=False, says="; ".join(reasons))
+    signs, *verify = service.key_ids
+    also = f"; {', '.join(verify)} verified as well" if verify else ""
+    return Finding("keys", ok=True, says=f"access tokens are signed by {signs}{also}")
 
 
 def _database(settings: StateSettings, databases: Databases) -> list[Finding]:

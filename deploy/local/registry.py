@@ -15,7 +15,7 @@ LAST_TABLE_ASKED = "SELECT to_regclass('registered_model_aliases')"
 
 def prepared(settings: StateSettings, databases: Databases) -> Registry:
     """The registry, its tables in place. Raises RegistryUnavailable."""
-    registry = Registry(tracking_uri(settings, databases), artifact_root=settings.mlflow_artifacts)
+    registry = Registry(tracking_uri(settings, databases), artifact_root=settings.artifact_root)
     if settings.mlflow_tracking_uri is None:
         with _alone(databases.mlflow):
             registry.champion()  # the first question makes the tables

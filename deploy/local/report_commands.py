@@ -6,7 +6,7 @@ import json
 
 import click
 
-from deploy.local.command import state
+from deploy.local.command import saying, state
 
 KEPT_DAYS = 90  # of the pages that readers were shown
 
@@ -45,6 +45,23 @@ def online(days: int, *, as_json: bool) -> None:
         click.echo(json.dumps([row._asdict() for row in rows]))
     else:
         click.echo(table(rows) if rows else f"No reader was shown anything in the last {days} days.")
+
+
+@report.command("weeks", epilog="Example: brs report weeks --last 8")
+@click.option("--last", type=click.IntRange(1, 520), default=4, show_default=True, help="So many weeks.")
+def weeks(last: int) -> None:
+    """Judge what models of past weeks would have been worth in the weeks that followed, beside popularity."""
+    from data.lake import LakeUnreadable
+    from data.settings import StateSettings
+    from deploy.local.pipeline import run_and_tell
+    from pipelines.looking_back import FOLDER, judgeable, kept, table
+
+    settings = StateSettings()
+    with saying(LakeUnreadable):
+        chosen = judgeable(settings.lake, last)
+    for week in chosen:
+        run_and_tell("look_back", partition=week)
+    click.echo(table(kept(settings.home / "training" / FOLDER)) if chosen else "The ratings do not cover enough weeks.")
 
 
 @report.command("nights", epilog="Example: brs report nights --nights 30 --whole")

@@ -130,6 +130,17 @@ def one_clock(interactions: Interactions, share: float = 0.2) -> Split:
     return Split("P3", past, past, future, apart=True, carve=partial(one_clock, share=share))
 
 
+def from_moment(interactions: Interactions, cut: int, end: int) -> Split:
+    """P3 with a clock of one's own: known is what was rated before ``cut``, the future goes on until before ``end``.
+
+    Both in microseconds since 1970 UTC. Readers who came after the cut are judged apart, as in ``one_clock``; either
+    side may be empty.
+    """
+    past = interactions.only(interactions.at < cut)
+    future = interactions.only((interactions.at >= cut) & (interactions.at < end))
+    return Split("P3", past, past, future, apart=True)
+
+
 def validation(split: Split) -> Split:
     """A split of the training part alone, made in the same way: for tuning, so that the future stays unseen.
 

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from models.catalogue import NONE, Catalogue
-from models.ids import BookIds, pack
+from models.ids import pack
 from models.popular import shrunken_mean
 from models.reader import LIKED_FROM
-from models.training.interactions import Interactions, interactions
+from models.training.interactions import Interactions, RatedBooks, interactions
 
 PRIOR_WEIGHT = 5.0
 PRIOR_MEAN = 3.5
@@ -62,7 +62,7 @@ class Library:
 
 def library(
     reader: NDArray[np.generic] | Sequence[int] | Sequence[str],
-    book_id: BookIds | Sequence[UUID | str | bytes],
+    book_id: RatedBooks,
     stars: ArrayLike,
     at: NDArray[np.int64] | Sequence[datetime],
     books: Books,

@@ -7,10 +7,14 @@ import dagster as dg
 import polars as pl
 
 from data import lake
+from data.dictionary import TABLES
 from data.export import export as write_export
+from data.export import parquet_folder
 from data.publish import BookStatisticsRow, publish_statistics
 from pipelines.assets import OWNERS
 from pipelines.resources import State
+
+LAKE_ASSETS = {"library": "rating_aggregates"}  # where a file of the lake is another asset's second one
 
 
 @dg.asset(
@@ -21,7 +25,7 @@ from pipelines.resources import State
     description="The statistics that ranking needs beyond the live counts, replaced in Postgres in one transaction.",
 )
 def book_statistics(state: dg.ResourceParam[State]) -> dg.MaterializeResult[None]:
-    prior = lake.scan(state.lake, "library").collect().row(0, named=True)
+    prior = lake.scan(state.lake, "library").select("prior_mean", "prior_weight").collect().row(0, named=True)
     published = publish_statistics(state.databases.brs, _rows(lake.scan(state.lake, "rating_aggregates")), **prior)
     return dg.MaterializeResult(metadata={"dagster/row_count": published, **prior})
 
@@ -33,11 +37,14 @@ def _rows(aggregates: pl.LazyFrame) -> Iterator[BookStatisticsRow]:
 
 
 @dg.asset(
-    deps=["ratings", "books", "genres", "book_genres", "rating_aggregates"],
+    deps=sorted({LAKE_ASSETS.get(table.source, table.source) for table in TABLES.values()}),
     owners=OWNERS,
     group_name="publish",
-    kinds={"duckdb"},
-    description="brs.duckdb, for analysts: pseudonymous readers, no e-mail, no name. Built aside and swapped in.",
+    kinds={"duckdb", "parquet"},
+    description=(
+        "For analysts: brs.duckdb and the same tables as Parquet. Pseudonymous readers, no e-mail, no name."
+        " Built aside and swapped in."
+    ),
 )
 def export(state: dg.ResourceParam[State]) -> dg.MaterializeResult[None]:
     path = state.settings.exports / "brs.duckdb"
@@ -46,6 +53,7 @@ def export(state: dg.ResourceParam[State]) -> dg.MaterializeResult[None]:
         metadata={
             "path": dg.MetadataValue.path(path),
             "size (bytes)": path.stat().st_size,
+            "Parquet": dg.MetadataValue.path(parquet_folder(path)),
             **{f"rows of {table}": count for table, count in rows.items()},
         }
     )

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from data import lake
+from pipelines import pictures
 from pipelines.assets import OWNERS, genres
 from pipelines.resources import State
 from pipelines.training import facts_of, library_of
@@ -25,11 +26,11 @@ CALIBRATED = "probability that a reader likes it next"
     ),
 )
 def quality_report(context: dg.AssetExecutionContext, state: dg.ResourceParam[State]) -> dg.MaterializeResult[None]:
-    from pipelines.judging import stored_recipe
-    from pipelines.protocols import baskets, compared, foretold, overall
-    from pipelines.report_page import Content, write
+    from pipelines.judging import put_forward
+    from pipelines.protocols import baskets, compared, foretold, learning_curve, overall
+    from pipelines.report_page import Content, drawn, write
 
-    recipe = stored_recipe(state.work)
+    recipe = put_forward(state.work, context.log.warning)
     known = library_of(state.lake)
     facts = facts_of(state.lake, known)
     found = list(compared(known, recipe, facts, context.log.info))
@@ -43,12 +44,18 @@ def quality_report(context: dg.AssetExecutionContext, state: dg.ResourceParam[St
         data={**overall(known), "snapshot": lake.last_snapshot(state.lake).fingerprint},
     )
     path = write(state.settings.exports / REPORT, page)
+    curve = learning_curve(known, recipe, found[0].taste, context.log.info)
+    learned = pictures.steps(
+        "By how many ratings were learned from", "NDCG@10", list(curve), {"model": list(curve.values())}
+    )
     said = {one.comparison.protocol: one.comparison.metrics["ndcg_at_10"] for one in found}
     return dg.MaterializeResult(
         metadata={
             "path": dg.MetadataValue.path(path),
             "decision": f"{path}: " + ", ".join(f"{name} {value:.4f}" for name, value in said.items()),
             "report": dg.MetadataValue.md("\n\n".join(one.comparison.table() for one in found)),
+            "learning curve": pictures.embedded(learned),
+            **{f"picture {number}": pictures.embedded(png) for number, (png, _) in enumerate(drawn(headline), 1)},
             "genres": dg.MetadataValue.md(genres.judged(state)),
             "ndcg_at_10": headline.metrics["ndcg_at_10"],
         }

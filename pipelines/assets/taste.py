@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from data import lake
+from data.build import commit_of_checkout
 from models import bundle
 from models.evaluation.splits import leave_last
 from pipelines import alerts, pictures
@@ -20,20 +21,9 @@ if TYPE_CHECKING:
     from models.registry import Version
     from models.training.recipe import Recipe
 
+RATINGS, TAKEN_AT = "ratings", "taken at"  # what ``early_training`` reads of a champion's metadata: of its extract
 ALBUM = "pictures"  # folder of work: what the evaluation drew
 ADOPTED = "adopted"  # folder of work: what the adopted recipe made of the training part
-
-
-def _put_forward(context: dg.AssetExecutionContext, state: State) -> "Recipe":
-    """A recipe that an earlier release stored must not keep every night from its work."""
-    from models.training.recipe import Recipe, UnknownRecipe
-    from pipelines.judging import stored_recipe
-
-    try:
-        return stored_recipe(state.work)
-    except UnknownRecipe as why:
-        context.log.warning("the stored recipe is left aside: %s", why)
-        return Recipe()
 
 
 @dg.asset(
@@ -45,8 +35,9 @@ def _put_forward(context: dg.AssetExecutionContext, state: State) -> "Recipe":
 )
 def taste_model(context: dg.AssetExecutionContext, state: dg.ResourceParam[State]) -> dg.MaterializeResult[None]:
     from models.training.recipe import learn
+    from pipelines.judging import put_forward
 
-    recipe = _put_forward(context, state)
+    recipe = put_forward(state.work, context.log.warning)
     known = library_of(state.lake)
     train = leave_last(known.interactions).train
     arrays = learn(known.of(train), recipe, context.log.info)
@@ -135,9 +126,11 @@ def _album(state: State, drawn: Sequence[tuple[bytes, str]]) -> dict[str, Path]:
 )
 def champion(context: dg.AssetExecutionContext, state: dg.ResourceParam[State]) -> dg.MaterializeResult[None]:
     from models.training.recipe import Recipe, learn
+    from pipelines.judging import put_forward
 
-    snapshot = lake.last_snapshot(state.lake).fingerprint
-    judged = kept(state.work, snapshot=snapshot, params=_put_forward(context, state).to_json())
+    snapshot = lake.last_snapshot(state.lake)
+    params = put_forward(state.work, context.log.warning).to_json()
+    judged = kept(state.work, snapshot=snapshot.fingerprint, params=params)
     decisions = [Decision.from_json(told) for told in judged.verdicts]
     known = library_of(state.lake)
     earlier = bundle.load(state.work / ADOPTED)
@@ -154,7 +147,7 @@ def champion(context: dg.AssetExecutionContext, state: dg.ResourceParam[State]) 
         extra_files=genres,
     )
     registry = state.registry()
-    tags = {"snapshot": snapshot, **alerts.verdict_tags(decisions, registry.latest())}
+    tags = {**_origin(state, snapshot), **alerts.verdict_tags(decisions, registry.latest())}
     version = registry.store(
         folder,
         params=judged.adopted,
@@ -164,23 +157,35 @@ def champion(context: dg.AssetExecutionContext, state: dg.ResourceParam[State]) 
     )
     if decisions[-1].promote:
         version = registry.promote(version.version)
-    return _told(decisions, version, tags, len(known.interactions))
+    if (alert := alerts.of_refusals(tags, version.version)) is not None:
+        alerts.tell(alert, alerts.listeners(state.settings))
+    told: dict[str, dg.RawMetadataValue] = {RATINGS: len(known.interactions), TAKEN_AT: _moment(snapshot)}
+    told |= {name: judged.metrics[name] for name in ("ndcg_at_10", "ndcg_at_10_low", "ndcg_at_10_high")}
+    return dg.MaterializeResult(metadata=told | _told(decisions, version, tags, alert))
+
+
+def _moment(snapshot: lake.Snapshot) -> dg.TimestampMetadataValue:
+    return dg.MetadataValue.timestamp(snapshot.taken_at)
+
+
+def _origin(state: State, snapshot: lake.Snapshot) -> dict[str, str]:
+    """Of which data and of which program a bundle is; the commit under the name by which MLflow's page shows it."""
+    commit = state.settings.commit or commit_of_checkout()
+    return {"snapshot": snapshot.fingerprint, **({"mlflow.source.git.commit": commit} if commit else {})}
 
 
 def _told(
-    decisions: list[Decision], version: "Version", tags: dict[str, str], ratings: int
-) -> dg.MaterializeResult[None]:
+    decisions: list[Decision], version: "Version", tags: dict[str, str], alert: alerts.Alert | None
+) -> "dict[str, dg.RawMetadataValue]":
     metadata: dict[str, dg.RawMetadataValue] = {
         "version": version.version,
         "MLflow run": version.run_id,
         "promoted": decisions[-1].promote,
         "decision": decisions[-1].reason,
-        "ratings": ratings,
         "refusals in a row": int(tags[alerts.REFUSALS_TAG]),
     }
     if len(decisions) > 1:
         metadata["refused"] = decisions[0].reason
-    if (alert := alerts.of_refusals(tags, version.version)) is not None:
-        alerts.tell(alert)
+    if alert is not None:
         metadata["alert"] = alert.said
-    return dg.MaterializeResult(metadata=metadata)
+    return metadata

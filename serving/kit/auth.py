@@ -19,6 +19,7 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 
 from serving.kit.db import DatabaseDep
 from serving.kit.errors import AccountDisabled, Detail, Forbidden, Invalid, TokenExpired, Unauthorized
+from serving.kit.keys import Keys
 from serving.kit.metrics import Metrics
 from serving.kit.passwords import Person, is_guessable
 from serving.settings import ServiceSettings
@@ -27,7 +28,6 @@ UserId = NewType("UserId", uuid.UUID)
 SessionId = NewType("SessionId", uuid.UUID)  # a token family: one sign-in
 
 LOGIN_PATH: Final = "/api/v1/auth/login"
-_ALGORITHM = "HS256"
 _ISSUER = "brs"
 # OWASP Password Storage Cheat Sheet, second of its equal choices: 19 MiB, 2 passes, 1 lane; about 20 ms of one core.
 _HASHER = PasswordHash((Argon2Hasher(time_cost=2, memory_cost=19_456, parallelism=1),))
@@ -90,25 +90,19 @@ class Tokens:
     """Makes and reads access tokens (JWT) and makes refresh tokens (random; only their SHA-256 is kept)."""
 
     def __init__(self, settings: ServiceSettings) -> None:
-        self._key = settings.secret_key.get_secret_value()
+        self.keys = Keys(settings)
         self.access_life = settings.access_token_life
         self.refresh_life = settings.refresh_token_life
 
     def access(self, user: UserId, session: SessionId) -> str:
         now = dt.datetime.now(dt.UTC)
         claims = {"iss": _ISSUER, "sub": str(user), "sid": str(session), "iat": now, "exp": now + self.access_life}
-        return jwt.encode(claims, self._key, algorithm=_ALGORITHM)
+        return self.keys.sign(claims)
 
     def read(self, token: str) -> tuple[UserId, SessionId]:
         """Raises TokenExpired or Unauthorized."""
         try:
-            claims = jwt.decode(
-                token,
-                self._key,
-                algorithms=[_ALGORITHM],
-                issuer=_ISSUER,
-                options={"require": ["exp", "iat", "sub", "sid"]},
-            )
+            claims = self.keys.verified(token, _ISSUER, {"require": ["exp", "iat", "sub", "sid"]})
             return UserId(uuid.UUID(claims["sub"])), SessionId(uuid.UUID(claims["sid"]))
         except jwt.ExpiredSignatureError as exc:
             raise TokenExpired from exc
@@ -118,9 +112,7 @@ class Tokens:
     def owner(self, token: str) -> UserId | None:
         """Whose token this is, also when it has expired; ``None`` when it was not signed here."""
         try:
-            claims = jwt.decode(
-                token, self._key, algorithms=[_ALGORITHM], issuer=_ISSUER, options={"verify_exp": False}
-            )
+            claims = self.keys.verified(token, _ISSUER, {"verify_exp": False})
             return UserId(uuid.UUID(claims["sub"]))
         except (jwt.InvalidTokenError, KeyError, ValueError, AttributeError, TypeError):
             return None

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serving.kit import db
 from serving.kit.envelope import failure
 from serving.kit.errors import ApiError, BadHost, PayloadTooLarge, ServiceUnavailable
+from serving.kit.leaving import Leaving
 from serving.kit.log import request_id
 from serving.kit.metrics import Metrics
 
@@ -56,8 +57,11 @@ def host_is_trusted(host: str, trusted: Sequence[str]) -> bool:
 class Surroundings:
     """The outermost middleware. Plain ASGI, because a request passes it every time."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, trusted_hosts: Sequence[str], strict_transport: bool) -> None:
+    def __init__(
+        self, app: ASGIApp, *, metrics: Metrics, trusted_hosts: Sequence[str], strict_transport: bool, leaving: Leaving
+    ) -> None:
         self.app = app
+        self.leaving = leaving
         self.metrics = metrics
         self.trusted_hosts = tuple(host.lower() for host in trusted_hosts)
         self.headers = {
@@ -110,6 +114,8 @@ class Surroundings:
         headers["Content-Security-Policy"] = _OWN_ASSETS if docs else _NOTHING_LOADS
         if not docs:
             headers.setdefault("Cache-Control", "no-store")
+        if self.leaving.has_begun:
+            headers["Connection"] = "close"
 
     def _account(self, scope: Scope, status: int, seconds: float, counted: db.Tally) -> None:
         route = getattr(scope.get("route"), "path", None) or "unmatched"

@@ -21,6 +21,8 @@ _EXPIRED: Final[Mapping[str, str]] = {
     # With its refresh tokens. A week longer than it lives, in which its reader is told that it has expired.
     "token_families": "expires_at < clock_timestamp() - interval '7 days'",
     "served_pages": "created_at < clock_timestamp() - interval '90 days'",  # with its picks and feedback
+    # What an extraction has not seen by then it makes good by reading everything.
+    "tombstones": "created_at < clock_timestamp() - interval '7 days'",
 }
 
 

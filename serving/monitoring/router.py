@@ -68,6 +68,11 @@ def _not_ready(checks: Mapping[str, bool]) -> list[errors.Detail]:
     return [errors.Detail(name, "This part is not ready", "not_ready") for name, ready in checks.items() if not ready]
 
 
+async def _staying(request: Request) -> None:
+    if request.app.state.leaving.has_begun:
+        raise errors.ServiceUnavailable([errors.Detail("process", "This replica is about to stop", "stopping")])
+
+
 async def _readiness(database: DatabaseDep) -> Response:
     checks = await service.checks(database)
     if not all(checks.values()):
@@ -90,6 +95,7 @@ async def get_liveness() -> Response:
     summary="Can it do its work?",
     response_model=Envelope[Ready],
     responses=_READINESS,
+    dependencies=[Depends(_staying)],
 )
 async def get_readiness(database: DatabaseDep) -> Response:
     return await _readiness(database)
@@ -148,7 +154,13 @@ async def get_status(
     return success(service.status(observer, settings.env, request.app.version), "Running")
 
 
-@root.get("/health", summary="Can it do its work?", response_model=Envelope[Ready], responses=_READINESS)
+@root.get(
+    "/health",
+    summary="Can it do its work?",
+    response_model=Envelope[Ready],
+    responses=_READINESS,
+    dependencies=[Depends(_staying)],
+)
 async def get_health(database: DatabaseDep) -> Response:
     return await _readiness(database)
 

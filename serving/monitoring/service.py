@@ -11,12 +11,12 @@ from pathlib import Path
 import anyio.to_thread
 import psycopg
 
-from data.database import head
+from data.build import commit_of_checkout
+from data.database import fits, head
 from serving.kit.db import Database, Runs
 from serving.kit.envelope import timestamp
 from serving.kit.limits import Limiter
 from serving.monitoring import machine, queries
-from serving.monitoring.build import commit_of_checkout
 from serving.monitoring.observer import Observer
 
 PATIENCE_SECONDS = 2.0  # a probe's own patience is short; a request may wait longer for a connection
@@ -29,13 +29,13 @@ def _head() -> str:
 
 
 async def checks(run: Runs) -> Mapping[str, bool]:
-    """What readiness needs: Postgres, and the schema that this code was written for."""
+    """What readiness needs: Postgres, and a schema that this code can work on."""
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             revision = await queries.revision(run)
     except (psycopg.OperationalError, TimeoutError):
         return {"postgres": False, "schema": False}
-    return {"postgres": True, "schema": revision == _head()}
+    return {"postgres": True, "schema": fits(revision)}
 
 
 @dataclass(frozen=True)

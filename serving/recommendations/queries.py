@@ -48,6 +48,9 @@ SELECT b.id, b.total_reviews AS n,
        b.stars_1 + 2 * b.stars_2 + 3 * b.stars_3 + 4 * b.stars_4 + 5 * b.stars_5 AS points
 FROM books b WHERE b.total_reviews >= greatest(%(min_reviews)s, 1)
 """
+# Along ix_books_total_reviews_id: what lies beyond costs nothing, however large the library is, and has too
+# few readers to come near the top. Within a genre all of its books are looked at, a rare one has none among the first.
+_MOST_READ = " ORDER BY b.total_reviews DESC, b.id DESC LIMIT 20000"
 _RECENT: Final = """
 SELECT b.book_id AS id, sum(b.n) AS n, sum(b.sum) AS points
 FROM book_days b WHERE b.day >= (statement_timestamp() AT TIME ZONE 'UTC')::date - %(days_back)s::int
@@ -143,7 +146,11 @@ def ranking_statement(*, of_genre: bool, recent: bool, rated: bool) -> str:
         counted += f" AND EXISTS (SELECT 1 FROM book_genres bg WHERE bg.genre_id = %(genre)s AND bg.book_id = {book})"
     if rated:
         counted += f" AND (SELECT average_rating FROM books WHERE id = {book}) >= %(min_rating)s"
-    return _RANKED.format(counted=counted + (_RECENT_GROUPS if recent else ""), prior=PRIOR)
+    if recent:
+        counted += _RECENT_GROUPS
+    elif not of_genre:
+        counted += _MOST_READ
+    return _RANKED.format(counted=counted, prior=PRIOR)
 
 
 async def ranking(

@@ -2,7 +2,8 @@ import datetime as dt
 import random
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -14,36 +15,10 @@ from hypothesis import strategies as st
 
 from data import lake
 from data.database import connect
+from data.lake import copying, extraction
+from tests.data.lakes import EPOCH, KEY, add_book, add_reader, rate, same, show
 
-KEY = bytes(range(32))
-EPOCH = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 NASTY = ['A "quoted", title', "two\nlines", "carriage\rreturn", "tab\there", "", "\\N", "Jo Nesbø 🙂", " spaces ", "\\"]
-
-
-def add_book(connection: psycopg.Connection, title: str, description: str | None = None) -> UUID:
-    row = connection.execute(
-        "INSERT INTO books (title, author, title_key, author_key, description, series_position, publication_date)"
-        " VALUES (%s, 'A. Uthor', lower(%s), 'a. uthor', %s, 2.5, '0079-10-24') RETURNING id",
-        (title, title, description),
-    ).fetchone()
-    assert row is not None
-    found: UUID = row[0]
-    return found
-
-
-def add_reader(connection: psycopg.Connection, user_id: UUID) -> None:
-    connection.execute(
-        "INSERT INTO users (id, email, first_name, last_name) VALUES (%s, %s, 'F', 'L')",
-        (user_id, f"{user_id}@readers.test"),
-    )
-
-
-def rate(connection: psycopg.Connection, user_id: UUID, book_id: UUID, stars: int, at: dt.datetime) -> None:
-    connection.execute(
-        "INSERT INTO reviews (user_id, book_id, rating, created_at, updated_at, review_text)"
-        " VALUES (%s, %s, %s, %s, %s, 'my secret words')",
-        (user_id, book_id, stars, at, at),
-    )
 
 
 @pytest.fixture
@@ -61,6 +36,8 @@ def library(database_url: str) -> Iterator[psycopg.Connection]:
         genre = connection.execute("INSERT INTO genres (name, name_key) VALUES ('Odd', 'odd') RETURNING id").fetchone()
         assert genre is not None
         connection.execute("INSERT INTO book_genres VALUES (%s, %s)", (books[0], genre[0]))
+        connection.execute("INSERT INTO favorites (user_id, book_id) VALUES (%s, %s)", (UUID(int=1), books[0]))
+        show(connection, UUID(int=2), books[:3], clicked=2)
         yield connection
 
 
@@ -72,27 +49,42 @@ def in_postgres(connection: psycopg.Connection) -> set[tuple[object, ...]]:
 def test_the_extract_equals_postgres(library: psycopg.Connection, database_url: str, tmp_path: Path) -> None:
     snapshot = lake.extract(database_url, tmp_path, KEY)
 
-    assert set(pl.read_parquet(tmp_path / "ratings.parquet").iter_rows()) == in_postgres(library)
+    assert set(lake.scan(tmp_path, "ratings").collect().iter_rows()) == in_postgres(library)
     books = library.execute(
         "SELECT id::text, title, author, isbn, description, publication_date, series, series_position, language,"
         " created_at FROM books ORDER BY id"
     ).fetchall()
     assert pl.read_parquet(tmp_path / "books.parquet").rows() == books
-    assert [table.rows for table in snapshot.tables.values()] == [30, 9, 1, 1]
-    assert [table.counted for table in snapshot.tables.values()] == [30, 9, 1, 1]
+    rows = {"ratings": 30, "favorites": 1, "shown": 3, "feedback": 2, "books": 9, "genres": 1, "book_genres": 1}
+    assert {name: table.rows for name, table in snapshot.tables.items()} == rows
+    assert {name: table.counted for name, table in snapshot.tables.items()} == rows
+
+
+def test_what_readers_were_shown_kept_and_did_is_as_postgres_has_it(
+    library: psycopg.Connection, database_url: str, tmp_path: Path
+) -> None:
+    lake.extract(database_url, tmp_path, KEY)
+
+    one, two = (lake.pseudonym(KEY, UUID(int=n)) for n in (1, 2))
+    kept = library.execute("SELECT book_id::text, created_at FROM favorites").fetchall()
+    assert lake.scan(tmp_path, "favorites").collect().rows() == [(one, *row) for row in kept]
+    shown = library.execute(
+        "SELECT p.id::text, rank, book_id::text, source, score, recommendation_type, model_name, model_version,"
+        " degraded, created_at FROM served_pages p JOIN served_picks k ON k.page_id = p.id ORDER BY rank"
+    ).fetchall()
+    assert lake.scan(tmp_path, "shown").collect().rows() == [(two, *row) for row in shown]
+    did = library.execute("SELECT id, page_id::text, book_id::text, event, created_at FROM feedback_events ORDER BY id")
+    assert lake.scan(tmp_path, "feedback").collect().rows() == [(two, *row) for row in did.fetchall()]
 
 
 def test_small_chunks_make_the_same_files(
     library: psycopg.Connection, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lake.extract(database_url, tmp_path / "whole", KEY)
-    monkeypatch.setattr(lake, "CHUNK_BYTES", 150)
+    monkeypatch.setattr(copying, "CHUNK_BYTES", 150)
     lake.extract(database_url, tmp_path / "chunked", KEY)
 
-    for name in lake.TABLES:
-        whole, chunked = (pl.read_parquet(tmp_path / way / f"{name}.parquet") for way in ("whole", "chunked"))
-        assert whole.equals(chunked)
-        assert whole.schema == chunked.schema
+    assert same(tmp_path / "whole", tmp_path / "chunked") == []
     assert not [path for path in (tmp_path / "chunked").iterdir() if path.name.startswith(".")]
 
 
@@ -101,20 +93,22 @@ def test_readers_are_in_the_order_of_their_pseudonyms_and_their_ratings_oldest_f
 ) -> None:
     lake.extract(database_url, tmp_path, KEY)
 
-    ratings = pl.read_parquet(tmp_path / "ratings.parquet")
-    assert ratings.equals(ratings.sort("reader", "created_at", maintain_order=True))
+    ratings = lake.scan(tmp_path, "ratings").collect()
+    assert ratings.equals(ratings.sort("reader", "created_at", "book_id"))
     expected = sorted(lake.pseudonym(KEY, UUID(int=n + 1)) for n in range(5))
     assert ratings["reader"].unique(maintain_order=True).to_list() == expected
 
 
-def test_no_file_of_the_lake_holds_a_user_id_an_address_or_words_of_a_review(
+def test_no_file_of_the_lake_holds_a_user_id_the_id_or_words_of_a_review_or_an_address(
     library: psycopg.Connection, database_url: str, tmp_path: Path
 ) -> None:
     lake.extract(database_url, tmp_path, KEY)
+    reviews = library.execute("SELECT id::text FROM reviews").fetchall()
+    secret = {str(UUID(int=1)), str(UUID(int=2)), *(row[0] for row in reviews)}
 
     for name in lake.TABLES:
-        seen = pl.read_parquet(tmp_path / f"{name}.parquet").write_csv()
-        assert str(UUID(int=1)) not in seen
+        seen = lake.scan(tmp_path, name).collect().write_csv()
+        assert not [own for own in secret if own in seen]
         assert "readers.test" not in seen
         assert "secret" not in seen
 
@@ -123,25 +117,26 @@ def test_all_tables_are_of_one_moment_whatever_is_written_meanwhile(
     library: psycopg.Connection, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = in_postgres(library)
-    copy = lake._copy
+    table, whole = extraction._table, extraction._whole
 
-    def copy_while_others_write(connection: psycopg.Connection, name: str, aside: Path) -> lake.Extract:
-        def write() -> None:
-            with connect(database_url) as other:
-                reader, book = uuid4(), add_book(other, f"written before {name}")
-                add_reader(other, reader)
-                rate(other, reader, book, 5, EPOCH)
-                other.execute("DELETE FROM reviews WHERE user_id = %s", (UUID(int=1),))
+    def write() -> None:
+        with connect(database_url) as other:
+            reader, book = uuid4(), add_book(other, "written meanwhile")
+            add_reader(other, reader)
+            rate(other, reader, book, 5)
+            other.execute("DELETE FROM reviews WHERE user_id = %s", (UUID(int=1),))
 
+    def beside(what: Callable[..., lake.Extract], *arguments: object) -> lake.Extract:
         writer = threading.Thread(target=write)
         writer.start()
         writer.join()
-        return copy(connection, name, aside)
+        return what(*arguments)
 
-    monkeypatch.setattr(lake, "_copy", copy_while_others_write)
+    monkeypatch.setattr(extraction, "_table", partial(beside, table))
+    monkeypatch.setattr(extraction, "_whole", partial(beside, whole))
     lake.extract(database_url, tmp_path, KEY)
 
-    ratings, books = (pl.read_parquet(tmp_path / f"{name}.parquet") for name in ("ratings", "books"))
+    ratings, books = (lake.scan(tmp_path, name).collect() for name in ("ratings", "books"))
     assert set(ratings.iter_rows()) == before
     assert ratings.join(books, left_on="book_id", right_on="id", how="anti").is_empty()
     assert len(books) == 9
@@ -153,29 +148,26 @@ def test_a_failing_extraction_leaves_the_old_files_and_nothing_else(
 ) -> None:
     old = lake.extract(database_url, tmp_path, KEY)
     library.execute("DELETE FROM reviews WHERE user_id = %s", (UUID(int=1),))
-    copy = lake._copy
+    whole = extraction._whole
 
-    def break_at_the_last(connection: psycopg.Connection, name: str, aside: Path) -> lake.Extract:
+    def break_at_the_last(reading: object, name: str) -> lake.Extract:
         if name == lake.TABLES[-1]:
             raise psycopg.OperationalError("the server went away")
-        return copy(connection, name, aside)
+        return whole(reading, name)
 
-    monkeypatch.setattr(lake, "_copy", break_at_the_last)
+    monkeypatch.setattr(extraction, "_whole", break_at_the_last)
     with pytest.raises(psycopg.OperationalError):
         lake.extract(database_url, tmp_path, KEY)
 
     assert lake.last_snapshot(tmp_path) == old
     assert all(lake.is_of_snapshot(tmp_path, name, old) for name in lake.TABLES)
-    (tmp_path / f"{lake.TABLES[0]}.parquet").rename(tmp_path / "elsewhere")
-    assert not lake.is_of_snapshot(tmp_path, lake.TABLES[0], old)
-    (tmp_path / "elsewhere").rename(tmp_path / f"{lake.TABLES[0]}.parquet")
     assert {path.name for path in tmp_path.iterdir()} == {*(f"{name}.parquet" for name in lake.TABLES), lake.MANIFEST}
 
 
 def test_what_a_killed_extraction_left_is_removed(
     library: psycopg.Connection, database_url: str, tmp_path: Path
 ) -> None:
-    left = tmp_path / f"{lake.ASIDE}abc"
+    left = tmp_path / f"{extraction.ASIDE}abc"
     left.mkdir()
     (left / "ratings-0.parquet").write_bytes(b"half")
 
@@ -196,7 +188,7 @@ def test_the_same_data_has_the_same_fingerprint_and_other_data_another(
 def test_an_empty_library_is_extracted_with_its_columns(database_url: str, tmp_path: Path) -> None:
     snapshot = lake.extract(database_url, tmp_path, KEY)
 
-    assert [table.rows for table in snapshot.tables.values()] == [0, 0, 0, 0]
+    assert {table.rows for table in snapshot.tables.values()} == {0}
     assert lake.scan(tmp_path, "ratings").collect_schema()["created_at"] == lake.MOMENT
 
 

@@ -18,6 +18,11 @@ def test_everything_lies_under_the_home(tmp_path: Path) -> None:
     assert {folder.parent for folder in folders} == {tmp_path}
 
 
+def test_files_of_runs_go_to_a_server_that_is_named_and_under_the_home_otherwise(tmp_path: Path) -> None:
+    assert StateSettings(home=tmp_path).artifact_root == tmp_path / "mlflow"
+    assert StateSettings(home=tmp_path, mlflow_tracking_uri="http://mlflow:5000").artifact_root is None
+
+
 def test_the_home_is_absolute_wherever_a_process_stands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "me"))

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.ids import unpack
-from models.training.interactions import interactions
+from models.ids import pack, unpack
+from models.training.interactions import Numbered, interactions
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -55,6 +55,7 @@ def test_ratings_are_always_grouped_by_reader_oldest_first_each_book_once(
         lambda ids: [str(one) for one in ids],
         lambda ids: [one.bytes for one in ids],
         lambda ids: np.array([list(one.bytes) for one in ids], dtype=np.uint8),
+        lambda ids: Numbered(pack([ids[1], ids[0]]), np.array([1, 0, 1], dtype=np.uint32)),
     ],
 )
 def test_book_ids_may_come_in_any_form(form: Callable[[list[UUID]], Any], book: Callable[[int], UUID]) -> None:

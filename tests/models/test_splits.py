@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from models.evaluation.splits import Split, beginners, leave_last, new_readers, one_clock, validation
+from models.evaluation.splits import Split, beginners, from_moment, leave_last, new_readers, one_clock, validation
 from models.training.interactions import Interactions, interactions
 
 
@@ -170,6 +170,18 @@ def test_beginners_are_judged_after_one_to_five_ratings_by_the_next_twenty() -> 
 def test_a_beginner_always_has_a_future() -> None:
     split = beginners(library([1, 2, 3] * 10), held_out=1.0)
     assert np.bincount(split.future.reader, minlength=30).min() == 1
+
+
+def test_a_clock_of_one_s_own_cuts_before_its_moment_and_ends_before_its_end() -> None:
+    everything = library([10] * 3)  # one moment a rating
+    moments = np.unique(everything.at)
+    split = from_moment(everything, int(moments[4]), int(moments[7]))
+    assert split.train.at.max() < moments[4]
+    assert (split.future.at.min(), split.future.at.max()) == (moments[4], moments[6])
+    assert split.apart
+    assert len(split.train) + len(split.future) == int((everything.at < moments[7]).sum())
+    empty = from_moment(everything, int(moments[0]), int(moments[0]))
+    assert (len(empty.train), len(empty.future)) == (0, 0)
 
 
 def pairs(made: Interactions) -> set[tuple[int, int]]:

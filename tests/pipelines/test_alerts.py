@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from models.registry import Version
-from pipelines.alerts import Alert, of_refusals, tell, verdict_tags
+from pipelines.alerts import Alert, of_age, of_refusals, tell, verdict_tags
 from pipelines.gate import Decision
 
 NO = Decision(promote=False, rule="new recipe", reason="no")
@@ -24,7 +24,7 @@ def test_three_refusals_in_a_row_raise_an_alert_and_a_promotion_begins_anew() ->
     for decisions in ([NO], [NO, YES], [YES], [NO, YES], [NO], [NO, YES], [NO], [YES]):
         before = night(decisions, before)
         alert = of_refusals(before.tags, "1")
-        alerts.append(alert.refusals if alert else 0)
+        alerts.append(alert.facts["refusals"] if alert else 0)
     assert alerts == [0, 0, 0, 0, 0, 3, 4, 0]
 
 
@@ -43,7 +43,7 @@ def test_a_run_of_an_earlier_release_counts_as_no_refusal() -> None:
 
 
 def test_everybody_who_listens_is_told_and_the_log_gets_one_line_of_json(caplog: pytest.LogCaptureFixture) -> None:
-    alert = Alert("gate_refusals", "three times", "7", 3)
+    alert = Alert("gate_refusals", "three times", {"version": "7", "refusals": 3})
     heard: list[Alert] = []
     tell(alert, [heard.append])
     assert heard == [alert]
@@ -51,3 +51,12 @@ def test_everybody_who_listens_is_told_and_the_log_gets_one_line_of_json(caplog:
         tell(alert)
     (record,) = caplog.records
     assert json.loads(record.getMessage())["refusals"] == 3
+
+
+def test_a_champion_is_stale_when_no_night_has_renewed_it_for_so_long() -> None:
+    champion = night([YES], None)
+    assert of_age(champion, champion.created_at + dt.timedelta(days=3), 3) is None
+    alert = of_age(champion, champion.created_at + dt.timedelta(days=3, minutes=1), 3)
+    assert alert is not None
+    assert (alert.name, alert.facts["version"]) == ("stale_model", "1")
+    assert "3.0 days old" in alert.said

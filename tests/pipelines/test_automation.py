@@ -14,7 +14,7 @@ from pipelines.settings import PipelineSettings
 # Dagster's own evaluation passes a parameter that Dagster calls beta.
 pytestmark = pytest.mark.filterwarnings("ignore:.*include_sources.*")
 EVENING = dt.datetime(2026, 3, 1, 22, 0, tzinfo=dt.UTC)
-BY_HAND = {"tuned_recipe", "quality_report"}
+APART = {"tuned_recipe", "quality_report", "past_evaluation"}
 NIGHT = dt.datetime(2026, 3, 2, 3, 0, 30, tzinfo=dt.UTC)
 
 
@@ -30,7 +30,7 @@ def names(result: dg.EvaluateAutomationConditionsResult, definitions: dg.Definit
 
 
 def test_every_asset_is_asked_for_once_a_night_in_one_tick_and_not_before(definitions: dg.Definitions) -> None:
-    everything = {key.to_user_string() for key in definitions.resolve_all_asset_keys()} - BY_HAND
+    everything = {key.to_user_string() for key in definitions.resolve_all_asset_keys()} - APART
     with dg.DagsterInstance.ephemeral() as instance:
         ticks, checks = [], set[dg.AssetKey | dg.AssetCheckKey]()
         cursor = None
@@ -80,10 +80,17 @@ def test_after_a_failed_blocking_check_nothing_that_learns_is_asked_for(
     assert names(after, definitions) == ({"rating_aggregates"} if passed else set())
 
 
-def test_the_sensor_that_asks_is_on_by_default_and_covers_every_asset(definitions: dg.Definitions) -> None:
-    (sensor,) = definitions.sensors or ()
-    assert isinstance(sensor, dg.AutomationConditionSensorDefinition)
-    assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
+def test_sensors_are_on_by_default_and_the_one_that_asks_covers_every_asset(definitions: dg.Definitions) -> None:
+    sensors = [one for one in definitions.sensors or () if isinstance(one, dg.SensorDefinition)]
+    assert {one.default_status for one in sensors} == {dg.DefaultSensorStatus.RUNNING}
+    assert {one.name for one in sensors} >= {
+        "early_training",
+        "failed_runs",
+        "abandoned_runs",
+        "stale_champion",
+        "library_weeks",
+    }
+    (sensor,) = (one for one in sensors if isinstance(one, dg.AutomationConditionSensorDefinition))
     keys = sensor.asset_selection.resolve(definitions.resolve_asset_graph())
     assert keys == set(definitions.resolve_all_asset_keys())
 
@@ -94,17 +101,17 @@ def test_every_asset_tells_what_it_is_whose_and_of_which_kind(definitions: dg.De
         assert spec.owners, spec.key
         assert spec.kinds, spec.key
         assert spec.group_name != "default", spec.key
-        assert (spec.automation_condition is None) == (spec.key.to_user_string() in BY_HAND), spec.key
+        assert (spec.automation_condition is None) == (spec.key.to_user_string() in APART), spec.key
 
 
 def test_tuning_and_reporting_are_jobs_of_their_own(definitions: dg.Definitions) -> None:
     jobs = {
         name: definitions.resolve_job_def(name).asset_layer.selected_asset_keys
-        for name in ("refresh", "tune", "report")
+        for name in ("refresh", "tune", "report", "look_back")
     }
     everything = set(definitions.resolve_all_asset_keys())
-    assert {key.to_user_string() for key in jobs["tune"] | jobs["report"]} == BY_HAND
-    assert jobs["refresh"] == everything - jobs["tune"] - jobs["report"]
+    assert {key.to_user_string() for key in jobs["tune"] | jobs["report"] | jobs["look_back"]} == APART
+    assert jobs["refresh"] == everything - jobs["tune"] - jobs["report"] - jobs["look_back"]
     (schedule,) = definitions.schedules or ()
     assert isinstance(schedule, dg.ScheduleDefinition)
     assert (schedule.job_name, schedule.cron_schedule) == ("tune", "0 4 * * 0")

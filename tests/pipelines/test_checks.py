@@ -9,7 +9,8 @@ import pytest
 
 from data import lake
 from data.database import Databases
-from pipelines.checks import EXTRACT_RULES, STATISTICS_RULES, extract_checks
+from pipelines import drift
+from pipelines.checks import AGE_RULES, DRIFT_RULES, EXTRACT_RULES, STATISTICS_RULES, drift_checks, extract_checks
 from pipelines.resources import State
 from pipelines.settings import PipelineSettings
 from pipelines.statistics import book_statistics
@@ -28,6 +29,9 @@ def tables() -> dict[str, pl.DataFrame]:
                 "created_at": pl.Series([AT] * 3, dtype=lake.MOMENT),
             }
         ),
+        "favorites": pl.DataFrame({"reader": [1, 1], "book_id": ["a", "b"]}),
+        "shown": pl.DataFrame({"page_id": ["p", "p"], "rank": [1, 2], "book_id": ["a", "b"]}),
+        "feedback": pl.DataFrame({"event_id": [1, 2], "book_id": ["b", "b"]}),
         "books": pl.DataFrame({"id": ["a", "b", "c"]}),
         "genres": pl.DataFrame({"id": ["g", "h"]}),
         "book_genres": pl.DataFrame({"book_id": ["a", "a"], "genre_id": ["g", "h"]}),
@@ -133,6 +137,8 @@ def test_a_sound_lake_passes_every_check(state: State) -> None:
             {
                 "books: rows_are_those_of_postgres",
                 "ratings: references_are_whole",
+                "favorites: references_are_whole",
+                "shown: references_are_whole",
                 "book_genres: references_are_whole",
             },
             id="a book lost",
@@ -154,6 +160,27 @@ def test_a_sound_lake_passes_every_check(state: State) -> None:
             lambda t: t.clear(),
             {"book_genres: rows_are_those_of_postgres"},
             id="genres of books lost",
+        ),
+        pytest.param(
+            "favorites", lambda t: t.with_columns(book_id=pl.lit("a")), {"favorites: keys_are_unique"}, id="kept twice"
+        ),
+        pytest.param(
+            "shown",
+            lambda t: t.with_columns(rank=1),
+            {"shown: keys_are_unique"},
+            id="two picks in one place",
+        ),
+        pytest.param(
+            "feedback",
+            lambda t: t.with_columns(event_id=pl.lit(None, pl.Int64)),
+            {"feedback: keys_are_unique"},
+            id="an event without a number",
+        ),
+        pytest.param(
+            "feedback",
+            lambda t: t.with_columns(book_id=pl.lit("x")),
+            {"feedback: references_are_whole"},
+            id="feedback on no book",
         ),
         pytest.param(
             "rating_aggregates",
@@ -181,6 +208,78 @@ def test_a_file_of_another_extraction_is_caught(state: State) -> None:
     lake.store(state.lake, "genres", tables()["genres"].reverse())
 
     assert failed(state.lake) == {"genres: rows_are_those_of_postgres"}
+
+
+def warned(folder: Path) -> set[str]:
+    rules = {**AGE_RULES, **DRIFT_RULES}
+    return {key.name for key, rule in rules.items() if rule(folder).broken}
+
+
+def taken(folder: Path, at: dt.datetime, ratings: list[tuple[int, dt.datetime]]) -> None:
+    """An extract of that moment with these stars and times."""
+    table = pl.DataFrame(ratings, schema={"rating": pl.Int8, "created_at": lake.MOMENT}, orient="row")
+    extracts = {"ratings": written(folder, "ratings", table, len(table))}
+    lake._write_manifest(folder, lake.Snapshot(at, "f", extracts))
+
+
+def test_an_old_extract_and_old_ratings_are_told_of_and_young_ones_are_not(tmp_path: Path) -> None:
+    now = dt.datetime.now(dt.UTC)
+    taken(tmp_path, now - dt.timedelta(hours=35), [(5, now - dt.timedelta(days=6))])
+    assert warned(tmp_path) == set()
+    taken(tmp_path, now - dt.timedelta(hours=37), [(5, now - dt.timedelta(days=6))])
+    assert warned(tmp_path) == {"extract_is_fresh"}
+    taken(tmp_path, now, [(5, now - dt.timedelta(days=8))])
+    assert warned(tmp_path) == set()  # a data set that ended before anybody looked
+
+
+def test_ratings_that_no_longer_arrive_are_told_of(tmp_path: Path) -> None:
+    now = dt.datetime.now(dt.UTC)
+    last = now - dt.timedelta(days=8)
+    for run in (last + dt.timedelta(hours=1), now):
+        taken(tmp_path, run, [(5, last)])
+        drift.remember(tmp_path, run)
+    assert warned(tmp_path) == {"newest_rating_is_fresh"}
+    taken(tmp_path, now, [])
+    assert warned(tmp_path) == set()
+
+
+def test_a_night_of_many_fives_is_told_of_once_it_is_remembered(tmp_path: Path) -> None:
+    now = dt.datetime.now(dt.UTC)
+    ordinary = [
+        (stars, now - dt.timedelta(days=day, hours=12)) for day in range(40) for stars in [1, 2, 3, 4, 4, 5] * 20
+    ]
+    taken(tmp_path, now, ordinary)
+    assert warned(tmp_path) == set()  # nothing is remembered yet
+    drift.remember(tmp_path, now)
+    assert warned(tmp_path) == set()
+
+    taken(tmp_path, now, [*ordinary, *[(5, now - dt.timedelta(hours=1))] * 120])
+    drift.remember(tmp_path, now)
+    assert warned(tmp_path) == {"stars_are_spread_as_before", "pace_is_as_before"}
+
+
+@dg.multi_asset(specs=[dg.AssetSpec(name) for name in ("ratings", "daily_activity")])
+def remembered(state: dg.ResourceParam[State]) -> Iterator[dg.MaterializeResult[None]]:
+    drift.remember(state.lake, lake.last_snapshot(state.lake).taken_at)
+    yield dg.MaterializeResult(asset_key="ratings")
+    yield dg.MaterializeResult(asset_key="daily_activity")
+
+
+@dg.asset(deps=["daily_activity"])
+def learns_all_the_same() -> None:
+    """Stands for what must not be stopped by a warning."""
+
+
+def test_drift_warns_and_stops_nothing(state: State) -> None:
+    now = dt.datetime.now(dt.UTC)
+    taken(state.lake, now, [(4, now - dt.timedelta(days=day, hours=12)) for day in range(1, 40) for _ in range(60)])
+
+    result = dg.materialize([remembered, learns_all_the_same, drift_checks], resources={"state": state})
+
+    (pace,) = [one for one in result.get_asset_check_evaluations() if one.check_name == "pace_is_as_before"]
+    assert (pace.passed, pace.blocking, pace.severity) == (False, False, dg.AssetCheckSeverity.WARN)
+    assert "0.0 ratings a day, before 60.0" in str(pace.description)
+    assert len(result.asset_materializations_for_node("learns_all_the_same")) == 1
 
 
 @dg.multi_asset(specs=[dg.AssetSpec(name) for name in lake.TABLES])

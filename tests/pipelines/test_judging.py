@@ -13,7 +13,7 @@ from models.evaluation.splits import Split, leave_last
 from models.training.als import AlsParams
 from models.training.library import Library
 from models.training.recipe import Recipe, UnknownRecipe, learn
-from pipelines.judging import CHAMPION, OURS, RECIPE, Counted, adopt, drawn, recipe_of, stored_recipe
+from pipelines.judging import CHAMPION, OURS, RECIPE, Counted, adopt, drawn, put_forward, recipe_of, stored_recipe
 from pipelines.simulation import world_of
 
 GOOD = Recipe(taste=None, blend=None, factors=AlsParams(factors=24, iterations=4))
@@ -54,6 +54,17 @@ def test_what_is_no_recipe_is_refused(tmp_path: Path, written: str) -> None:
     (tmp_path / RECIPE).write_text(written)
     with pytest.raises(UnknownRecipe):
         stored_recipe(tmp_path)
+
+
+@pytest.mark.parametrize("written", ["no JSON", '{"recency": 1, "taste": {"no such name": 1}}'])
+def test_a_recipe_of_another_release_is_left_aside_and_said(tmp_path: Path, written: str) -> None:
+    said: list[str] = []
+    assert put_forward(tmp_path, said.append) == Recipe()
+    assert said == []
+    (tmp_path / RECIPE).write_text(written)
+    assert put_forward(tmp_path, said.append) == Recipe()
+    (warning,) = said
+    assert warning.startswith("the stored recipe is left aside: ")
 
 
 def test_a_champion_of_another_program_s_making_has_no_recipe() -> None:

@@ -96,3 +96,17 @@ def test_calibration_is_drawn_against_the_diagonal_and_tells_its_error(figures: 
     assert points.get_xydata().tolist() == [[pytest.approx(0.2), 0.5]]
     assert "0.300" in axes.get_title(loc="left") + axes.get_title()
     assert axes.get_xlabel() == "predicted probability of a click"
+
+
+def test_steps_stand_in_order_with_their_intervals_and_not_all_are_named(figures: list[Figure]) -> None:
+    ours = [(0.1 + step / 100, 0.05, 0.3) for step in range(20)]
+    pictures.steps(
+        "Weeks", "NDCG@10", [f"week {step}" for step in range(20)], {"model": ours, "popularity": ours[::-1]}
+    )
+    axes = figures[0].axes[0]
+    first, second = axes.lines[0].get_ydata(), axes.lines[3].get_ydata()
+    assert np.allclose(first, [mean for mean, _, _ in ours])
+    assert np.allclose(second, [mean for mean, _, _ in ours[::-1]])
+    named = [label.get_text() for label in axes.get_xticklabels()]
+    assert named[:2] == ["week 0", "week 2"]
+    assert len(named) <= 10

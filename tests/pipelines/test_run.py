@@ -14,12 +14,14 @@ import psycopg
 import pytest
 
 from data.database import Databases, connect, tracking_uri
+from data.lake import TABLES
 from data.settings import StateSettings
 from models import bundle
 from models.registry import Registry
+from pipelines.alerts import Alert, logged
 from pipelines.environment import dagster_environment
 from pipelines.resources import exclusive
-from pipelines.run import PipelineBusy, UnknownAsset, run
+from pipelines.run import CPU_SECONDS, PEAK_BYTES, PipelineBusy, UnknownAsset, run
 
 SPACE = UUID(int=0)
 TASTES, BOOKS_OF_TASTE, READERS, RATED = 4, 12, 80, 9
@@ -91,6 +93,9 @@ def test_a_pipeline_promotes_what_is_better_than_popularity_and_refuses_what_is_
         first = registry.champion()
         assert first is not None
         assert first.metrics["gain_ndcg_at_10_low"] > 0
+        assert {"snapshot", "gate.rule", "mlflow.source.git.commit"} <= set(first.tags)
+        assert first.params["factors"]
+        assert first.metrics["ndcg_at_10_low"] < first.metrics["ndcg_at_10"] < first.metrics["ndcg_at_10_high"]
         published = bundle.load(registry.download(first, tmp_path / "downloads"))
         assert published.manifest.book_count == TASTES * BOOKS_OF_TASTE
         assert published.manifest.metrics == pytest.approx(first.metrics)
@@ -111,6 +116,12 @@ def test_a_pipeline_promotes_what_is_better_than_popularity_and_refuses_what_is_
     assert all([what for asset, what in happened if asset == one] == ["started", "done"] for one in assets)
     with recorded(settings, databases) as instance:
         assert [one.status for one in instance.get_runs()] == [dg.DagsterRunStatus.SUCCESS] * 2
+        assert all(float(one.tags[CPU_SECONDS]) > 0 and int(one.tags[PEAK_BYTES]) > 1e8 for one in instance.get_runs())
+        for asset in assets:  # each tells in figures what it made, in tables or pictures what is in it
+            event = instance.get_latest_materialization_event(dg.AssetKey(asset))
+            assert event is not None, asset
+            assert event.asset_materialization is not None, asset
+            assert event.asset_materialization.metadata, asset
         event = instance.get_latest_materialization_event(dg.AssetKey("champion"))
         assert event is not None
         assert event.asset_materialization is not None
@@ -141,14 +152,16 @@ def test_a_second_run_is_refused_in_one_line_that_names_the_first(databases: Dat
 def test_a_selection_of_nothing_is_refused_in_one_line_that_lists_what_there_is(
     databases: Databases, tmp_path: Path, words: str
 ) -> None:
-    with pytest.raises(UnknownAsset, match=r"there are book_genres, book_statistics, .*taste_model") as refused:
+    with pytest.raises(UnknownAsset, match=r"there are .*book_genres, book_statistics, .*taste_model") as refused:
         run(StateSettings(home=tmp_path), databases, select=[words], on_event=quiet)
     assert "\n" not in str(refused.value)
 
 
 def test_what_fails_is_said_and_the_run_has_not_passed(
-    databases: Databases, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    databases: Databases, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    alerts: list[Alert] = []
+    monkeypatch.setattr("pipelines.run.listeners", lambda _: [logged, alerts.append])
     settings = StateSettings(home=tmp_path)
     happened: list[tuple[str, str, str]] = []
 
@@ -156,7 +169,12 @@ def test_what_fails_is_said_and_the_run_has_not_passed(
 
     assert [event[:2] for event in happened] == [("export", "started"), ("export", "failed")]
     assert "run `brs pipeline run`" in happened[1][2]
-    assert "LakeUnreadable" in (settings.logs / "pipeline.log").read_text()
+    (alert,) = alerts
+    assert (alert.name, alert.facts["job"]) == ("run_failed", "refresh")
+    assert happened[1][2] in alert.said
+    told = (settings.logs / "pipeline.log").read_text()
+    assert "LakeUnreadable" in told
+    assert '"alert": "run_failed"' in told
     assert tuple(capfd.readouterr()) == ("", "")
 
 
@@ -169,7 +187,7 @@ def test_a_part_of_what_is_extracted_together_selects_the_whole(databases: Datab
         select=["books"],
         on_event=lambda asset, what, _: done.append(asset) if what == "done" else None,
     )
-    assert sorted(done) == ["book_genres", "books", "genres", "ratings"]
+    assert sorted(done) == sorted(TABLES)
 
 
 def test_ctrl_c_ends_the_run_as_ctrl_c_and_leaves_the_callers_signals_and_its_lock(

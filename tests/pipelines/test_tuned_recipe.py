@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from uuid import UUID
 
 import dagster as dg
@@ -12,9 +13,11 @@ import pytest
 
 from data import lake
 from data.database import Databases
+from models.training.als import AlsParams
 from models.training.itemitem import ItemItemParams
 from models.training.recipe import Recipe
 from models.training.tuning import Tuned
+from pipelines.assets.report import quality_report
 from pipelines.assets.tuning import tuned_recipe
 from pipelines.judging import RECIPE, stored_recipe
 from pipelines.resources import State
@@ -40,6 +43,7 @@ def state(tmp_path: Path) -> State:
         "id": BOOKS,
         "title": [f"Title {number}" for number in range(24)],
         "author": [f"Author {number % 6}" for number in range(24)],
+        "description": pl.Series([None] * 24, dtype=pl.String),
         "series": pl.Series([None] * 24, dtype=pl.String),
         "series_position": pl.Series([None] * 24, dtype=pl.Float64),
         "language": ["en"] * 24,
@@ -115,3 +119,28 @@ def test_the_defaults_are_not_frozen_in_a_file_when_they_are_kept(
     tuned(state)
 
     assert not (state.work / RECIPE).exists()
+
+
+def test_the_report_is_made_though_the_stored_recipe_is_of_another_release(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Own:
+        """The program's own recipe, which is quick to learn."""
+
+        from_json = Recipe.from_json
+
+        def __new__(cls) -> Recipe:  # type: ignore[misc]  # in its place
+            return Recipe(taste=None, blend=None, factors=AlsParams(factors=8, iterations=2))
+
+    monkeypatch.setattr("pipelines.judging.Recipe", Own)
+    monkeypatch.setattr(lake, "last_snapshot", lambda _: SimpleNamespace(fingerprint="of this extract"))
+    store(state, '{"recency": 1, "dimensions": 300}')
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize([quality_report], instance=instance, resources={"state": state})
+    (done,) = result.asset_materializations_for_node("quality_report")
+
+    assert (state.settings.exports / "report.html").exists()
+    told = done.metadata
+    assert "data:image/png;base64," in str(told["learning curve"].value)
+    assert "data:image/png;base64," in str(told["picture 3"].value)
+    assert float(str(told["ndcg_at_10"].value)) > 0

@@ -36,9 +36,15 @@ LEFT_OUT = {
     "refresh_tokens.id": "says nothing: the entry stands under its session",
     "refresh_tokens.family_id": "the entry stands under its session",
     "served_picks.page_id": "the entry stands under its page",
+    **{
+        f"{table}.changed_in": "the number of a transaction"
+        for table in ("reviews", "favorites", "served_pages", "feedback_events")
+    },
     "feedback_events.id": "a running number of the table",
     "idempotency_keys.request_hash": "of the request that the entry's answer shows",
 }
+
+NOT_THEIRS = {"tombstones": "keys of rows that are gone, for a week: until no extract has those rows any more"}
 
 
 def readers_tables() -> set[str]:
@@ -70,7 +76,7 @@ def names(told: object) -> set[str]:
 
 def test_every_table_of_readers_has_a_part() -> None:
     with_owner = {table.name for table in Base.metadata.tables.values() if "user_id" in table.columns}
-    assert with_owner < readers_tables()
+    assert with_owner - set(NOT_THEIRS) < readers_tables()
     assert set(PARTS) == readers_tables()
 
 

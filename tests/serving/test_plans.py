@@ -17,6 +17,7 @@ from serving.kit import paging
 from serving.kit.auth import UserId
 from serving.kit.db import Database, Row
 from serving.kit.fields import SortOrder
+from serving.recommendations import queries as recommendations
 from serving.reviews import queries as reviews
 from serving.reviews import schemas as review_schemas
 from serving.users import queries as users
@@ -178,6 +179,27 @@ def test_one_book_is_found_by_indexes_alone(run: Explaining, crowded: tuple[Any,
     asyncio.run(books.one(run, crowded[0]))
     assert run.bad() == []
     assert all(step.rows <= MOST_SORTED for step in run.seen)
+
+
+def test_what_is_popular_is_found_among_the_most_read_and_is_the_same(
+    run: Explaining, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def popular() -> list[object]:
+        recommendations.ranking_statement.cache_clear()
+        wanted = recommendations.ranking(
+            cast("Database", run), genre=None, min_reviews=1, days_back=None, min_rating=None, depth=30
+        )
+        return [book for book, _ in asyncio.run(wanted)]
+
+    # Of 20,000, which is all. Further down books change places: where the pipeline has not run, the mean of what was
+    # counted is the prior.
+    of_all = popular()
+    run.seen.clear()
+    fewer = recommendations._MOST_READ.replace("20000", "1000")
+    monkeypatch.setattr(recommendations, "_MOST_READ", fewer)
+    assert popular() == of_all
+    assert [step.rows for step in run.seen if step.table == "books"] == [1000]
+    recommendations.ranking_statement.cache_clear()
 
 
 def test_the_watch_sees_what_is_bad(run: Explaining) -> None:

@@ -6,17 +6,23 @@ import http.server
 import json
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from data.database import Databases
 from data.loading import load
+from data.settings import StateSettings
+from data.sources.generator import Generator
 from deploy.local.bench import costs, library
+from deploy.local.bench import lake as bench_lake
 from deploy.local.bench import load as bench_load
 from deploy.local.bench.client import API, Failed, Shelf, register, shelf
-from deploy.local.bench.library import Api, WithTexts
+from deploy.local.bench.library import Api, Place, WithTexts
 from deploy.local.bench.load import Tally, percentile, report
 from deploy.local.bench.visitors import ACTS, Visitor
 from deploy.local.bench.wire import NO_ANSWER, Request, Wire
+from deploy.local.supervisor import Supervisor
 
 KNOWN = Shelf([f"book-{n}" for n in range(30)], ["book-0"], {"one word": ["dune"], "mistyped": ["duen"]})
 
@@ -152,3 +158,20 @@ def test_every_question_gets_a_figure(api: tuple[Api, Shelf]) -> None:
 def test_generated_reviews_of_a_measurement_have_texts_that_the_service_would_take(database_url: str) -> None:
     load(database_url, WithTexts(10, 10, 20, seed=1))
     assert all(10 <= len(review.review_text or "") <= 2000 for review in WithTexts(10, 10, 20, seed=1).reviews())
+
+
+def test_one_in_a_hundred_ratings_changes_and_the_extraction_of_that_is_measured(
+    database_url: str, tmp_path: Path
+) -> None:
+    load(database_url, Generator(200, 100, 5_000, seed=1))
+    with Supervisor(print) as supervisor:
+        place = Place(StateSettings(home=tmp_path), Databases(database_url, "", ""), supervisor)
+        full = bench_lake.measured(place, "full")
+        changed = bench_lake.change(place)
+        part = bench_lake.measured(place, "changes")
+
+    assert full.told == "in full: asked for"
+    assert part.told.startswith("what changed since")
+    assert 25 <= changed <= 90
+    assert full.peak > 50_000_000
+    assert min(full.seconds, full.cpu, part.seconds, part.cpu) > 0

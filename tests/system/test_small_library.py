@@ -60,6 +60,9 @@ def test_an_operator_s_day(databases: Databases, tmp_path: Path) -> None:
     assert "because of" in listed
     assert "BAD" not in brs("doctor")
     assert "what there was: " in brs("pipeline", "tune", "--trials", "2").casefold()
+    looked = brs("report", "weeks", "--last", "1").splitlines()
+    assert "past_evaluation" in looked[0]
+    assert looked[-1].startswith("| 20")
     out = tmp_path / "library.duckdb"
     assert "9,000 ratings" in brs("export", "--out", str(out))
     with duckdb.connect(out, read_only=True) as export:

@@ -5,10 +5,13 @@ import click
 from deploy.local.command import saying
 
 
-@click.command(epilog="Example: brs bench --ratings 100000, or: brs bench --load --clients 100 --think 1")
+@click.command(
+    epilog="Example: brs bench --ratings 100000, or: brs bench --lake, or: brs bench --load --clients 100 --think 1"
+)
 @click.option("--ratings", type=click.IntRange(1000), default=100_000, show_default=True)
 @click.option("--books", type=click.IntRange(100), default=10_000, show_default=True)
 @click.option("--load", "as_load", is_flag=True, help="Many clients at once, instead of what one request costs.")
+@click.option("--lake", "as_lake", is_flag=True, help="What extracting costs: all, and what changed.")
 @click.option("--clients", type=click.IntRange(1, 1000), default=100, show_default=True, help="With --load.")
 @click.option("--seconds", type=click.FloatRange(1), default=60, show_default=True, help="With --load.")
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Of the API, with --load.")
@@ -21,17 +24,29 @@ from deploy.local.command import saying
     help="With --load: seconds that a client waits between requests, on average. Repeatable.",
 )
 def bench(  # noqa: PLR0913 - as many as there are options
-    *, ratings: int, books: int, as_load: bool, clients: int, seconds: float, workers: int, think: tuple[float, ...]
+    *,
+    ratings: int,
+    books: int,
+    as_load: bool,
+    as_lake: bool,
+    clients: int,
+    seconds: float,
+    workers: int,
+    think: tuple[float, ...],
 ) -> None:
     """What loading, learning and answering cost here, on a generated library in a temporary folder.
 
-    With --load the service is asked by many clients at once, and the command fails when a goal is missed.
+    With --lake only extraction is measured. With --load the service is asked by many clients at once, and the command
+    fails when a goal is missed.
     """
-    from deploy.local.bench import costs, load  # noqa: PLC0415 - brs --help need not wait for the API
+    from deploy.local.bench import costs, lake, load  # noqa: PLC0415 - brs --help need not wait for the API
     from deploy.local.bench.client import Failed  # noqa: PLC0415
     from deploy.local.supervisor import ChildFailed  # noqa: PLC0415
 
     with saying(ChildFailed, Failed):
+        if as_lake:
+            lake.run(books=books, ratings=ratings)
+            return
         if not as_load:
             costs.run(books=books, ratings=ratings)
             return

@@ -99,10 +99,10 @@ class Api:
     def cpu(self) -> tuple[float, float]:
         """Seconds of CPU so far: of the API with its workers, and of Postgres with its own."""
         server = status(self.home)
-        return _seconds(self.process), 0.0 if server is None else _seconds(psutil.Process(server.pid))
+        return seconds_of(self.process), 0.0 if server is None else seconds_of(psutil.Process(server.pid))
 
 
-def _seconds(process: psutil.Process) -> float:
+def seconds_of(process: psutil.Process) -> float:
     """Of the process, of its children, and, where the system counts them, of the children that have ended."""
     total = 0.0
     for one in [process, *process.children(recursive=True)]:

@@ -4,7 +4,7 @@ import functools
 import subprocess
 from pathlib import Path
 
-_ROOT = Path(__file__).resolve().parents[2]
+_ROOT = Path(__file__).resolve().parents[1]
 _GIT_SECONDS = 5
 
 

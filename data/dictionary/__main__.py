@@ -1,0 +1,7 @@
+"""``python -m data.dictionary > docs/data-dictionary.md`` writes the page again."""
+
+import sys
+
+from data.dictionary.page import page
+
+sys.stdout.write(page())

@@ -1,0 +1,134 @@
+locals {
+  # The lake's bucket is where an engine on many machines (BRS_ENGINE=spark) would read; today the lake lies on a volume.
+  buckets = toset(["artifacts", "lake", "backups"])
+}
+
+resource "aws_s3_bucket" "main" {
+  for_each = local.buckets
+  bucket   = "${local.name}-${each.key}-${var.account_id}"
+}
+
+resource "aws_s3_bucket_public_access_block" "main" {
+  for_each                = local.buckets
+  bucket                  = aws_s3_bucket.main[each.key].id
+  block_public_acls       = true
+  block_public_policy     = true
+  ignore_public_acls      = true
+  restrict_public_buckets = true
+}
+
+resource "aws_s3_bucket_server_side_encryption_configuration" "main" {
+  for_each = local.buckets
+  bucket   = aws_s3_bucket.main[each.key].id
+
+  rule {
+    bucket_key_enabled = true
+
+    apply_server_side_encryption_by_default {
+      sse_algorithm     = "aws:kms"
+      kms_master_key_id = aws_kms_key.main.arn
+    }
+  }
+}
+
+# What is deleted can be had back for a week, and then it is gone: an erased reader's data is in no older version.
+resource "aws_s3_bucket_versioning" "main" {
+  for_each = local.buckets
+  bucket   = aws_s3_bucket.main[each.key].id
+
+  versioning_configuration {
+    status = "Enabled"
+  }
+}
+
+resource "aws_s3_bucket_lifecycle_configuration" "main" {
+  for_each   = local.buckets
+  bucket     = aws_s3_bucket.main[each.key].id
+  depends_on = [aws_s3_bucket_versioning.main]
+
+  rule {
+    id     = "week"
+    status = "Enabled"
+
+    filter {}
+
+    noncurrent_version_expiration {
+      noncurrent_days = 7
+    }
+
+    abort_incomplete_multipart_upload {
+      days_after_initiation = 2
+    }
+  }
+
+  dynamic "rule" {
+    for_each = each.key == "backups" ? [7] : []
+
+    content {
+      id     = "backups"
+      status = "Enabled"
+
+      filter {}
+
+      expiration {
+        days = rule.value
+      }
+    }
+  }
+}
+
+data "aws_iam_policy_document" "tls_only" {
+  for_each = local.buckets
+
+  statement {
+    effect    = "Deny"
+    actions   = ["s3:*"]
+    resources = [aws_s3_bucket.main[each.key].arn, "${aws_s3_bucket.main[each.key].arn}/*"]
+
+    principals {
+      type        = "*"
+      identifiers = ["*"]
+    }
+
+    condition {
+      test     = "Bool"
+      variable = "aws:SecureTransport"
+      values   = ["false"]
+    }
+  }
+}
+
+resource "aws_s3_bucket_policy" "main" {
+  for_each = local.buckets
+  bucket   = aws_s3_bucket.main[each.key].id
+  policy   = data.aws_iam_policy_document.tls_only[each.key].json
+}
+
+resource "aws_ecr_repository" "main" {
+  for_each             = toset(["brs-api", "brs-migrate", "brs-pipeline"])
+  name                 = "${local.name}/${each.key}"
+  image_tag_mutability = "IMMUTABLE"
+
+  image_scanning_configuration {
+    scan_on_push = true
+  }
+
+  encryption_configuration {
+    encryption_type = "KMS"
+    kms_key         = aws_kms_key.main.arn
+  }
+}
+
+# Thirty releases can be rolled back to.
+resource "aws_ecr_lifecycle_policy" "main" {
+  for_each   = aws_ecr_repository.main
+  repository = each.value.name
+  policy = jsonencode({
+    rules = [{
+      rulePriority = 1
+      description  = "thirty releases"
+      selection    = { tagStatus = "any", countType = "imageCountMoreThan", countNumber = 30 }
+      action       = { type = "expire" }
+    }]
+  })
+}
