@@ -19,6 +19,11 @@ GOODBOOKS = Path(os.environ.get("BRS_GOODBOOKS") or Path(__file__).parents[2] / 
 TEMPLATE = "brs_template"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones first: one that begins when the others are done keeps everybody waiting."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What the person who runs the tests has set for their own BRS must not reach a test, nor a test their ``.brs``."""

@@ -25,7 +25,7 @@ from deploy.yardsticks.exchange import Lists, ListsRefused, judged_readers, read
 from models.diversity import DEFAULT
 from models.evaluation.rankers import ChainRanker, PopularRanker, Ranker, ServedRanker
 from models.evaluation.report import DEPTH, YARDSTICK, Comparison, compare
-from models.evaluation.splits import Split, leave_last, validation
+from models.evaluation.splits import Split, leave_last, one_clock, validation
 from models.taste import Taste
 from models.training.interactions import Interactions
 from models.training.library import Library, library
@@ -51,6 +51,7 @@ THEIRS: Mapping[str, Mapping[str, float]] = {
 }
 """Their settings: about those that were best for ours of the same kind; else what the library suggests."""
 
+PROTOCOLS: Mapping[str, Callable[[Interactions], Split]] = {"P1": leave_last, "P3": one_clock}
 METRICS = ("ndcg_at_10", "ndcg_at_20", "recall_at_20", "hit_rate_at_10")
 Learn = Callable[[Interactions], Ranker]
 
@@ -210,12 +211,13 @@ def goodbooks(path: Path) -> Library:
 
 @click.command(epilog="Example: make yardsticks ARGS=../shared/data/goodbooks")
 @click.argument("path", type=click.Path(path_type=Path), default=Path("../shared/data/goodbooks"))
+@click.option("--protocol", type=click.Choice([*PROTOCOLS]), default="P1", help="What is known and what is the future.")
 @click.option("--ours", "alone", is_flag=True, help="Without RecTools and LensKit.")
 @click.option("--tune", is_flag=True, help="Choose the stock models' settings anew, on validation (half an hour).")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write all figures there.")
 @click.option("--markdown", type=click.Path(path_type=Path, dir_okay=False), help="Write the table there.")
-def main(path: Path, *, alone: bool, tune: bool, json_file: Path | None, markdown: Path | None) -> None:
-    """Judge our models, stock models and two libraries' own on the goodbooks data at PATH (P1)."""
+def main(path: Path, *, protocol: str, alone: bool, tune: bool, json_file: Path | None, markdown: Path | None) -> None:
+    """Judge our models, stock models and two libraries' own on the goodbooks data at PATH."""
     if not alone and not (ENVIRONMENT / "installed").exists():
         raise click.ClickException(
             f"{ENVIRONMENT} is not there: run `make yardsticks`, or leave theirs out with --ours"
@@ -224,7 +226,7 @@ def main(path: Path, *, alone: bool, tune: bool, json_file: Path | None, markdow
         known = goodbooks(path)
     except SourceError as error:
         raise click.ClickException(str(error)) from error
-    split = leave_last(known.interactions)
+    split = PROTOCOLS[protocol](known.interactions)
     recipes = list(tuned(split)) if tune else chosen()
     rankers, costs, failed = everything(split, ours(known), recipes, foreign=not alone)
     comparison = compare(split, rankers)
