@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import polars as pl
 
-from pipelines.statistics import RECENT_DAYS, STARS
+from pipelines.statistics import RECENT_DAYS, STARS, sum_of_stars
 
 _COUNTED = {
     "n": pl.len().cast(pl.Int64),
@@ -64,13 +64,11 @@ def _days(part: pl.LazyFrame) -> pl.DataFrame:
 
 
 def _mean() -> pl.Expr:
-    return (pl.sum_horizontal(stars * pl.col(f"stars_{stars}") for stars in STARS) / pl.col("n")).alias("mean")
+    return (sum_of_stars() / pl.col("n")).alias("mean")
 
 
 def _deviation() -> pl.Expr:
     """Of a sample: Σ (x - mean)² / (n - 1), from whole numbers: n Σ x² - (Σ x)² loses nothing to rounding."""
-    n = pl.col("n")
-    values = pl.sum_horizontal(stars * pl.col(f"stars_{stars}") for stars in STARS)
-    squares = pl.sum_horizontal(stars * stars * pl.col(f"stars_{stars}") for stars in STARS)
-    deviation = ((n * squares - values * values) / (n * (n - 1))).sqrt()
+    n, values = pl.col("n"), sum_of_stars()
+    deviation = ((n * sum_of_stars(2) - values * values) / (n * (n - 1))).sqrt()
     return pl.when(n > 1).then(deviation).alias("deviation")

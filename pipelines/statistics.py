@@ -155,13 +155,17 @@ def group_statistics(members: pl.LazyFrame, books: pl.DataFrame, as_of: dt.datet
     return counts.with_columns(*_means(prior)).with_columns(*_pace(as_of)).sort("group"), prior
 
 
+def sum_of_stars(power: int = 1) -> pl.Expr:
+    """Σ x^power over all ratings, a whole number, from the histogram in ``stars_1`` … ``stars_5``."""
+    return pl.sum_horizontal(stars**power * pl.col(f"stars_{stars}") for stars in STARS)
+
+
 def _means(prior: Prior) -> list[pl.Expr]:
     """Posterior of a normal mean with known variances (Gelman et al., Bayesian Data Analysis, 3rd ed., eq. 2.12).
 
     With w = s² / t² its mean is (Σ x + w · prior) / (n + w) and its variance s² / (n + w).
     """
-    n = pl.col("n")
-    values = pl.sum_horizontal(stars * pl.col(f"stars_{stars}") for stars in STARS)
+    n, values = pl.col("n"), sum_of_stars()
     shrunken = ((values + prior.mean * prior.weight) / (n + prior.weight)).clip(LOWEST, HIGHEST)
     margin = NORMAL_95 * prior.deviation / (n + prior.weight).sqrt()
     return [

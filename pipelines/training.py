@@ -77,11 +77,16 @@ def emptied(folder: Path) -> Path:
     return folder
 
 
+def put(path: Path, told: Mapping[str, object]) -> None:
+    """JSON in a file, in one step: who reads at the same time sees the old one or the new one. Folders are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.write_text(json.dumps(told, indent=1))
+    aside.replace(path)
+
+
 def keep(work: Path, evaluation: Evaluation) -> None:
-    work.mkdir(parents=True, exist_ok=True)
-    aside = work / f".{EVALUATION}.{os.getpid()}"
-    aside.write_text(json.dumps(asdict(evaluation), indent=1))
-    aside.replace(work / EVALUATION)
+    put(work / EVALUATION, asdict(evaluation))
 
 
 def kept(work: Path, *, snapshot: str, params: Mapping[str, Json]) -> Evaluation:

@@ -1,21 +1,19 @@
 """Tuning: a better recipe for this library, where there is one. Its job is its own; refresh only reads the file."""
 # ruff: noqa: PLC0415 - Optuna, implicit and SciPy take seconds to import, which a page that only shows assets need not
 
-import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from models.bundle import Json
 from pipelines import pictures
 from pipelines.assets import OWNERS
 from pipelines.resources import State
-from pipelines.training import library_of
+from pipelines.training import library_of, put
 
 if TYPE_CHECKING:
+    from models.bundle import Json
     from models.training.recipe import Recipe
     from models.training.searches import Trial
 
@@ -34,6 +32,7 @@ if TYPE_CHECKING:
 def tuned_recipe(context: dg.AssetExecutionContext, state: dg.ResourceParam[State]) -> dg.MaterializeResult[None]:
     from models.training.recipe import Recipe
     from models.training.tuning import tune
+    from pipelines.judging import RECIPE
 
     settings = state.settings
     stored = _stored(state.work)
@@ -47,7 +46,7 @@ def tuned_recipe(context: dg.AssetExecutionContext, state: dg.ResourceParam[Stat
         announce=context.log.info,
     )
     if found.recipe != start or stored is None:
-        _store(state.work, found.recipe.to_json())
+        put(state.work / RECIPE, found.recipe.to_json())
     told: dict[str, dg.MetadataValue | str | float | Json] = {
         "decision": found.why,
         "recipe": found.recipe.to_json(),
@@ -73,16 +72,6 @@ def _stored(work: Path) -> "Recipe | None":
         return stored_recipe(work)
     except UnknownRecipe:
         return None
-
-
-def _store(work: Path, told: Mapping[str, Json]) -> None:
-    """In one step: who reads at the same time sees the old one or the new one."""
-    from pipelines.judging import RECIPE
-
-    work.mkdir(parents=True, exist_ok=True)
-    aside = work / f".{RECIPE}.{os.getpid()}"
-    aside.write_text(json.dumps(told, indent=1))
-    aside.replace(work / RECIPE)
 
 
 def _table(trials: Sequence["Trial"]) -> str:
