@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg import sql
 from sqlalchemy import URL, make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, PendingRollbackError
 
 from data.embedded import EmbeddedUnavailable, running
 from data.settings import StateSettings
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 MIGRATIONS = Path(__file__).parent / "migrations"
 OLDEST_SUPPORTED = 150000  # server_version_num; MERGE came with 15
 CONNECT_SECONDS = 5
+LOST_MIGRATING = "the connection to Postgres was lost while migrating, and nothing is lost: run `brs migrate` again"
 
 
 class DatabaseUnavailable(RuntimeError):
@@ -160,11 +161,15 @@ def migrate(url: str, revision: str = "head") -> None:
         command.upgrade(_config(url), revision)
     except CommandError as exc:
         raise DatabaseUnavailable(how_to_mend(current(url))) from exc
+    except PendingRollbackError as exc:  # what SQLAlchemy makes of a lost connection where Alembic tidies up after it
+        raise DatabaseUnavailable(LOST_MIGRATING) from exc
     except OperationalError as exc:
-        if not isinstance(exc.orig, psycopg.errors.LockNotAvailable):
+        if exc.connection_invalidated:
+            raise DatabaseUnavailable(LOST_MIGRATING) from exc
+        if not isinstance(exc.orig, (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled)):
             raise
         raise DatabaseUnavailable(
-            f"the migration after {current(url)} did not get its locks, and nothing is half done: end the long"
+            f"the migration after {current(url)} did not get its locks, and nothing is lost: end the long"
             " transaction that holds a table it changes, and run `brs migrate` again"
             " (docs/runbook.md: a stuck migration)"
         ) from exc

@@ -1,12 +1,12 @@
 """Two indexes: a book's reviews with so many stars, by time, without reading and sorting all of them.
 
-Writing to reviews waits while they are built, about a second for each million.
-
 Revision ID: 0002
 Revises: 0001
 """
 
 from alembic import op
+
+from data.migrations import online
 
 revision = "0002"
 down_revision = "0001"
@@ -16,8 +16,7 @@ depends_on = None
 
 def upgrade() -> None:
     for column in ("created_at", "updated_at"):
-        columns = ["book_id", "rating", column, "id"]
-        op.create_index(op.f(f"ix_reviews_book_id_rating_{column}_id"), "reviews", columns, unique=False)
+        online.create_index(f"ix_reviews_book_id_rating_{column}_id", "reviews", ["book_id", "rating", column, "id"])
 
 
 def downgrade() -> None:

@@ -1,6 +1,7 @@
 """What changed in which transaction, and the keys of what is gone: for extractions that read only what is new.
 
-No table is rewritten. Rows from before keep no number: the first extraction after this reads everything.
+No table is rewritten. Rows from before keep no number: the first extraction after this reads everything. The indexes that
+it reads by are the next migration's: they are built outside of a transaction.
 
 Revision ID: 0004
 Revises: 0003
@@ -9,7 +10,7 @@ Revises: 0003
 import sqlalchemy as sa
 from alembic import op
 
-from data.migrations import changes_v1
+from data.migrations import changes_v1, online
 from data.schema.base import Xid8
 
 revision = "0004"
@@ -18,20 +19,15 @@ branch_labels = None
 depends_on = None
 
 THIS_TRANSACTION = sa.text("pg_current_xact_id()")
+CHANGED = (*changes_v1.WATCHED, "served_picks")
 
 
 def upgrade() -> None:
+    online.lock(*CHANGED)
     for table in changes_v1.WATCHED:
         # A default that is not a constant would rewrite the table if it came with the column.
         op.add_column(table, sa.Column("changed_in", Xid8(), nullable=True))
         op.alter_column(table, "changed_in", server_default=THIS_TRANSACTION)
-        op.create_index(
-            op.f(f"ix_{table}_changed_in"),
-            table,
-            ["changed_in"],
-            unique=False,
-            postgresql_where=sa.text("changed_in IS NOT NULL"),
-        )
     op.create_table(
         "tombstones",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -65,10 +61,10 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    online.lock(*CHANGED, "tombstones", "tombstone_horizon")
     for statement in changes_v1.DROP:
         op.execute(statement)
     op.drop_table("tombstone_horizon")
     op.drop_table("tombstones")
     for table in changes_v1.WATCHED:
-        op.drop_index(op.f(f"ix_{table}_changed_in"), table_name=table)
         op.drop_column(table, "changed_in")
