@@ -31,13 +31,14 @@ LOG = "pipeline.log"
 CPU_SECONDS, PEAK_BYTES = "brs/cpu_seconds", "brs/peak_bytes"
 
 OnEvent = Callable[[str, str, str], None]
+OnStep = Callable[[str, bool], None]
 
 
 class UnknownAsset(ValueError):
     """The selection names no asset; the message lists those there are."""
 
 
-def run(
+def run(  # noqa: PLR0913 - two to listen, and what a run is of
     settings: StateSettings,
     databases: Databases,
     *,
@@ -45,6 +46,7 @@ def run(
     select: Sequence[str] = (),
     partition: str | None = None,
     on_event: OnEvent,
+    on_step: OnStep | None = None,
 ) -> bool:
     """Materialise the selected assets of a job, all by default, recorded in Dagster's own database.
 
@@ -56,6 +58,8 @@ def run(
         partition: of a job that has some.
         on_event: called while the run goes on with an asset, 'started', 'done', 'failed' or 'warning', and a detail in
             words.
+        on_step: called with the name of each step, of assets or of checks, True when it begins and False when it has
+            ended.
 
     Returns:
         Whether all assets and all blocking checks passed.
@@ -75,6 +79,8 @@ def run(
         definitions = library(state(lambda: chosen, databases), file=dagster_logger(log))
         run_id = str(uuid.uuid4())
         instance.add_event_listener(run_id, _listener(on_event))
+        if on_step is not None:
+            instance.add_event_listener(run_id, _steps(on_step))
         if partition is not None:
             instance.add_dynamic_partitions(str(WEEKS.name), [partition])  # the only ones there are
         with _measured(instance, run_id):
@@ -189,6 +195,17 @@ def _listener(on_event: OnEvent) -> Callable[[dg.EventLogEntry], None]:
             if not check.passed:
                 state = "failed" if check.blocking else "warning"
                 on_event(check.asset_key.to_user_string(), state, f"{check.check_name}: {check.description}")
+
+    return listen
+
+
+def _steps(on_step: OnStep) -> Callable[[dg.EventLogEntry], None]:
+    def listen(entry: dg.EventLogEntry) -> None:
+        event = entry.dagster_event
+        if event is None or event.step_key is None:
+            return
+        if event.event_type in {Happened.STEP_START, Happened.STEP_SUCCESS, Happened.STEP_FAILURE}:
+            on_step(event.step_key, event.event_type == Happened.STEP_START)
 
     return listen
 

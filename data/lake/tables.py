@@ -62,6 +62,18 @@ class Parted:
     gone: tuple[Gone, ...]
 
 
+def _all_of(table: str) -> str:
+    """How many rows, along the index of their transactions: small, and in the order of the table.
+
+    Postgres would count along the primary key, which is in random order: after a night of changes, when most pages have
+    to be looked at again, that takes ten times as much.
+    """
+    return (
+        f"SELECT (SELECT count(*) FROM {table} WHERE changed_in >= '0')"  # noqa: S608  constants
+        f" + (SELECT count(*) FROM {table} WHERE changed_in IS NULL)"
+    )
+
+
 _READER = pl.Int64()
 _ID = pl.String()
 _BY_BOOK = MappingProxyType({"reader": _READER, "book_id": _ID})
@@ -75,7 +87,7 @@ PARTED: Mapping[str, Parted] = MappingProxyType(
             "SELECT p.reader, t.book_id, t.rating, t.created_at AT TIME ZONE 'UTC', t.updated_at AT TIME ZONE 'UTC'"
             " FROM reviews AS t JOIN pseudonyms AS p USING (user_id)",
             _CHANGED,
-            "SELECT count(*) FROM reviews",
+            _all_of("reviews"),
             {**_BY_BOOK, "rating": pl.Int8(), "created_at": MOMENT, "updated_at": MOMENT},
             key=("reader", "book_id"),
             order=("reader", "created_at", "book_id"),
@@ -85,7 +97,7 @@ PARTED: Mapping[str, Parted] = MappingProxyType(
             "SELECT p.reader, t.book_id, t.created_at AT TIME ZONE 'UTC'"
             " FROM favorites AS t JOIN pseudonyms AS p USING (user_id)",
             _CHANGED,
-            "SELECT count(*) FROM favorites",
+            _all_of("favorites"),
             {**_BY_BOOK, "created_at": MOMENT},
             key=("reader", "book_id"),
             order=("reader", "created_at", "book_id"),
@@ -121,7 +133,7 @@ PARTED: Mapping[str, Parted] = MappingProxyType(
             " FROM feedback_events AS t JOIN served_pages AS s ON s.id = t.page_id"
             " JOIN pseudonyms AS p ON p.user_id = s.user_id",
             _CHANGED,
-            "SELECT count(*) FROM feedback_events",
+            _all_of("feedback_events"),
             {
                 "reader": _READER,
                 "event_id": pl.Int64(),

@@ -21,7 +21,7 @@ def lock(*tables: str) -> None:
     op.execute("SET LOCAL statement_timeout = 0")
 
 
-def create_index(name: str, table: str, columns: list[str], *, where: str | None = None) -> None:
+def create_index(name: str, table: str, columns: list[str]) -> None:
     """Build an index while others write. Outside of a transaction, so a migration that calls this does nothing else.
 
     May be repeated: an index that is whole stays; one whose build was broken off (it is written to and never read) goes
@@ -36,7 +36,6 @@ def create_index(name: str, table: str, columns: list[str], *, where: str | None
             table,
             columns,
             unique=False,
-            postgresql_where=None if where is None else sa.text(where),
             postgresql_concurrently=True,
             if_not_exists=True,
         )

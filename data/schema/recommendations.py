@@ -58,7 +58,7 @@ class ServedPage(Base):
     __table_args__ = (
         Index(None, "user_id", "created_at"),
         Index(None, "created_at"),
-        Index(None, "changed_in", postgresql_where=text("changed_in IS NOT NULL")),
+        Index(None, "changed_in"),
     )
 
 
@@ -89,5 +89,5 @@ class FeedbackEvent(Base):
         Index(None, "page_id", "book_id"),
         Index(None, "book_id"),
         Index(None, "created_at"),
-        Index(None, "changed_in", postgresql_where=text("changed_in IS NOT NULL")),
+        Index(None, "changed_in"),
     )

@@ -47,7 +47,7 @@ class Review(Base):
             postgresql_where=text("review_text IS NOT NULL"),
         ),
         Index(None, "updated_at", "id"),
-        Index(None, "changed_in", postgresql_where=text("changed_in IS NOT NULL")),
+        Index(None, "changed_in"),
     )
 
 
@@ -74,7 +74,7 @@ class Favorite(Base):
     __table_args__ = (
         Index(None, "user_id", "created_at", "book_id"),
         Index(None, "book_id"),
-        Index(None, "changed_in", postgresql_where=text("changed_in IS NOT NULL")),
+        Index(None, "changed_in"),
     )
 
 

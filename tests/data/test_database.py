@@ -29,6 +29,13 @@ def test_tables_and_migrations_agree(database_url: str) -> None:
     database.check(database_url)
 
 
+def test_alembic_writes_to_where_output_goes_now_and_not_to_where_it_went_when_it_was_imported(
+    database_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database.check(database_url)
+    assert "No new upgrade operations" in capsys.readouterr().out
+
+
 def test_the_schema_goes_down_to_nothing_and_up_again(clone: Callable[[str | None], str]) -> None:
     url = clone(None)
     migrate(url)

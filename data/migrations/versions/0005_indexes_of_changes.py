@@ -1,4 +1,4 @@
-"""What changed in which transaction, found without reading the whole table.
+"""What changed in which transaction, found without reading the whole table; and how many rows there are, in its order.
 
 Revision ID: 0005
 Revises: 0004
@@ -16,7 +16,7 @@ depends_on = None
 
 def upgrade() -> None:
     for table in changes_v1.WATCHED:
-        online.create_index(f"ix_{table}_changed_in", table, ["changed_in"], where="changed_in IS NOT NULL")
+        online.create_index(f"ix_{table}_changed_in", table, ["changed_in"])
 
 
 def downgrade() -> None:

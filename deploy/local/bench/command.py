@@ -12,6 +12,7 @@ from deploy.local.command import saying
 @click.option("--books", type=click.IntRange(100), default=10_000, show_default=True)
 @click.option("--load", "as_load", is_flag=True, help="Many clients at once, instead of what one request costs.")
 @click.option("--lake", "as_lake", is_flag=True, help="What extracting costs: all, and what changed.")
+@click.option("--pipeline", "as_pipeline", is_flag=True, help="What each step of the pipeline costs, and a night.")
 @click.option("--clients", type=click.IntRange(1, 1000), default=100, show_default=True, help="With --load.")
 @click.option("--seconds", type=click.FloatRange(1), default=60, show_default=True, help="With --load.")
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Of the API, with --load.")
@@ -29,6 +30,7 @@ def bench(  # noqa: PLR0913 - as many as there are options
     books: int,
     as_load: bool,
     as_lake: bool,
+    as_pipeline: bool,
     clients: int,
     seconds: float,
     workers: int,
@@ -36,16 +38,19 @@ def bench(  # noqa: PLR0913 - as many as there are options
 ) -> None:
     """What loading, learning and answering cost here, on a generated library in a temporary folder.
 
-    With --lake only extraction is measured. With --load the service is asked by many clients at once, and the command
-    fails when a goal is missed.
+    With --lake only extraction is measured, with --pipeline every step of a run, and of a night with few changes. With
+    --load the service is asked by many clients at once, and the command fails when a goal is missed.
     """
-    from deploy.local.bench import costs, lake, load  # noqa: PLC0415 - brs --help need not wait for the API
+    from deploy.local.bench import costs, lake, load, pipeline  # noqa: PLC0415 - brs --help need not wait for the API
     from deploy.local.bench.client import Failed  # noqa: PLC0415
     from deploy.local.supervisor import ChildFailed  # noqa: PLC0415
 
     with saying(ChildFailed, Failed):
         if as_lake:
             lake.run(books=books, ratings=ratings)
+            return
+        if as_pipeline:
+            pipeline.run(books=books, ratings=ratings)
             return
         if not as_load:
             costs.run(books=books, ratings=ratings)
