@@ -45,7 +45,7 @@ class ItemItemParams:
     series_weight: float = 5.0
     neighbours: int = 200
     newest: int = 400
-    core: int | None = 8_000
+    core: int | None = 3_000
     tail_damping: float | None = None
     threads: int = 0
 
