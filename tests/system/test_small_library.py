@@ -59,7 +59,6 @@ def test_an_operator_s_day(databases: Databases, tmp_path: Path) -> None:
     assert listed.splitlines()[0].startswith("  1. ")
     assert "because of" in listed
     assert "BAD" not in brs("doctor")
-    assert "what there was: " in brs("pipeline", "tune", "--trials", "2").casefold()
     looked = brs("report", "weeks", "--last", "1").splitlines()
     assert "past_evaluation" in looked[0]
     assert looked[-1].startswith("| 20")
