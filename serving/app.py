@@ -36,6 +36,7 @@ from serving.recommendations.engine import Engine
 from serving.recommendations.pages import Pages
 from serving.recommendations.popularity import Popularity
 from serving.recommendations.router import beside_books, recommendations
+from serving.recommendations.service import always
 from serving.reviews.router import reviews
 from serving.settings import ServiceSettings
 from serving.users.router import IMPORT_PATH, users
@@ -89,7 +90,7 @@ def create_app(
     if registry is None and tracking_uri is not None:
         registry = MlflowRegistry(tracking_uri)
     follower = _followed(settings, registry, bundles, metrics)
-    pages = Pages(database, metrics)
+    engine = Engine(database, follower, Popularity(), Pages(database, metrics), metrics)
     tokens = Tokens(settings)
     throttle = _throttle(settings, tokens, metrics)
     observer = Observer(database, follower, metrics)
@@ -100,10 +101,8 @@ def create_app(
         await database.open()
         log.info("started", version=VERSION, key_that_signs=tokens.keys.signs, keys_that_verify=tokens.keys.verifies)
         try:
-            with follower.following():
-                sending = contextlib.nullcontext() if tracing is None else tracing.sending()
-                async with sending, pages.storing(), observer.observing(), throttle.counting(), sweeping(database):
-                    yield
+            async with _beside_requests(engine, observer, throttle, tracing):
+                yield
         finally:
             await database.close()
 
@@ -116,11 +115,28 @@ def create_app(
     app.state.observer = observer
     app.state.bundles = bundles
     app.state.passwords = Passwords()
-    app.state.engine = Engine(database, follower, Popularity(), pages, metrics)
+    app.state.engine = engine
     _surround(app, settings, metrics, throttle, tracing)
     for router in (root, books, genres, reviews, recommendations, beside_books, preferences, auth, monitoring, users):
         app.include_router(router, responses=_EVERYWHERE)
     return app
+
+
+@contextlib.asynccontextmanager
+async def _beside_requests(
+    engine: Engine, observer: Observer, throttle: Throttle, tracing: "Tracing | None"
+) -> AsyncIterator[None]:
+    """All that goes on as long as the service runs."""
+    with engine.follower.following():
+        async with (
+            contextlib.nullcontext() if tracing is None else tracing.sending(),
+            engine.pages.storing(),
+            engine.popularity.keeping(engine.database, always()),
+            observer.observing(),
+            throttle.counting(),
+            sweeping(engine.database),
+        ):
+            yield
 
 
 def _documented(lifespan: Any) -> FastAPI:  # noqa: ANN401  Starlette's own type for it is a private union

@@ -1,5 +1,6 @@
 """From a question to a list: the sources in their order, the books' JSON, and the page that is kept."""
 
+import datetime as dt
 import functools
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -22,8 +23,9 @@ from serving.recommendations import queries
 from serving.recommendations.challenge import Followed
 from serving.recommendations.champion import Champion
 from serving.recommendations.pages import Pages, ServedPage, new_page_id
-from serving.recommendations.popularity import Popularity, Ranking, Wanted, Window
+from serving.recommendations.popularity import Popularity, Ranking
 from serving.recommendations.queries import Shown
+from serving.recommendations.rankings import Wanted, Window
 from serving.recommendations.schemas import Kind
 
 log = structlog.get_logger(__name__)
@@ -79,7 +81,11 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """A list before it is written. ``shown`` has the JSON of every picked book, the title of every book of a reason."""
+    """A list before it is written.
+
+    ``shown`` has the JSON of every picked book, the title of every book of a reason; ``made`` is when a ranking that
+    answers alone was computed, ``None`` for a list that was made now.
+    """
 
     kind: Kind
     picks: Sequence[Pick]
@@ -89,6 +95,7 @@ class Answer:
     filters: Mapping[str, object]
     champion: Champion | None = None
     degraded: bool = False
+    made: dt.datetime | None = None
 
 
 def filters(**given: object) -> dict[str, object]:
@@ -104,7 +111,8 @@ async def ranked(engine: Engine, question: Question, ranking: Ranking) -> Answer
     """The ranking alone, without what the reader has rated or hidden; no statement while its JSON is at hand."""
     picks = ranking.source.picks(question.reader, question.limit)
     shown = await _remembered(engine, ranking, [pick.book_id for pick in picks])
-    return Answer(question.kind, picks, shown, question.explanation.everybodys, question.limit, question.filters)
+    explanation = question.explanation.everybodys
+    return Answer(question.kind, picks, shown, explanation, question.limit, question.filters, made=ranking.made)
 
 
 async def _remembered(engine: Engine, ranking: Ranking, books: Sequence[uuid.UUID]) -> dict[uuid.UUID, Shown]:
@@ -184,7 +192,6 @@ def _explained(question: Question, picks: Sequence[Pick]) -> str:
 def written(engine: Engine, answer: Answer, reader: CurrentReader | None) -> Written:
     """The ``Picks`` shape; a signed-in reader's page is handed over to be stored."""
     page_id = new_page_id() if reader is not None else None
-    made = timestamp()
     books: list[orjson.Fragment] = []
     stored: list[dict[str, object]] = []
     for rank, pick in enumerate((pick for pick in answer.picks if pick.book_id in answer.shown), start=1):
@@ -204,7 +211,7 @@ def written(engine: Engine, answer: Answer, reader: CurrentReader | None) -> Wri
                 name.version if name else None,
                 answer.filters,
                 answer.degraded,
-                made,
+                timestamp(),
                 stored,
             )
         )
@@ -218,7 +225,7 @@ def written(engine: Engine, answer: Answer, reader: CurrentReader | None) -> Wri
         "page_id": page_id,
         "model": {"name": name.name, "version": name.version} if name else None,
         "degraded": answer.degraded,
-        "generated_at": made,
+        "generated_at": timestamp(answer.made),
     }
 
 

@@ -1,117 +1,56 @@
-"""Rankings that are the same for everybody, each computed at most once a minute."""
+"""Keeps the rankings that are the same for everybody, so that hardly anybody waits for one.
+
+Computing a ranking takes as long as the ratings of its window are many: a few milliseconds in a small library, .4 s for
+a year's trending among a million ratings. What follows from that:
+
+- A ranking of the last minute (``FRESH_SECONDS``) is the answer.
+- Of an older one a new one is made beside the requests, once for all who ask. As long as that is cheap
+  (``DEAR_SECONDS``), they wait for it, so that a small library's rankings are never older than a minute. Where it is
+  dear, the old one answers at once, and a new one is begun before that is a minute old (``AHEAD_SECONDS``): while
+  somebody asks every few seconds, answers are no older than a minute there too.
+- Only what is older than an hour (``OLDEST_SECONDS``), or was never computed, is waited for.
+- What refreshing costs Postgres is bounded. A ranking is computed anew for a twentieth of the time at most (``PAUSE``),
+  and dear ones take turns, with rests between them: all together a fifth of the time of one connection of each worker
+  process (``REST``). First answers to arguments that nobody has used before come beside that; rate limits bound them.
+- A refresh that failed is logged and tried again later, and the old ranking goes on answering meanwhile.
+- What pages ask for without arguments is computed when the service starts, and kept fresh from then on, whether or not
+  anybody asks: only where it is dear. A cheap one is better computed for the one who asks.
+
+A computation counts as dear when the last two were: one may have waited for a connection, or for another program. Until
+there were two, who asks waits for ``PATIENCE_SECONDS`` at most.
+"""
 
 import asyncio
+import contextlib
+import datetime as dt
+import math
 import time
 import uuid
 from collections import OrderedDict
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
-from typing import Protocol
+from typing import Final
 
-from models.across import turns
+import psycopg
+import structlog
+
 from models.popular import Popular
+from serving.kit.background import beside
 from serving.kit.db import Runs
-from serving.recommendations import queries, shelf_queries, trending_queries
+from serving.recommendations.rankings import Scored, Wanted
 
-FRESH_SECONDS = 60.0
-DEPTH = 2000  # books: more than a reader has rated, so that popular books can always fill a page
-_KEPT = 256  # sets of arguments
+log = structlog.get_logger(__name__)
 
-Scored = list[tuple[uuid.UUID, float]]
-
-
-class OfGenre(Popular):
-    """Popular within one genre."""
-
-    name = "genres"
-
-
-class Trending(Popular):
-    """Rated more than their own past let expect."""
-
-    name = "trending"
-
-
-class SharedTraits(Popular):
-    """Of the same author, series or genres as a book."""
-
-    name = "catalogue"
-
-
-class Wanted(Protocol):
-    """Which ranking: equal ones are computed once."""
-
-    def __hash__(self) -> int: ...
-
-    @property
-    def source(self) -> type[Popular]:
-        """What its picks say they come from."""
-        ...
-
-    async def books(self, run: Runs) -> Scored:
-        """Best first, scores in 0..1."""
-        ...
-
-
-@dataclass(frozen=True)
-class Window:
-    """What many like, and which of the books and reviews count."""
-
-    genre: uuid.UUID | None = None
-    min_reviews: int = 1
-    days_back: int | None = None
-    min_rating: float | None = None
-    source: type[Popular] = Popular
-
-    async def books(self, run: Runs) -> Scored:
-        return await queries.ranking(
-            run,
-            genre=self.genre,
-            min_reviews=self.min_reviews,
-            days_back=self.days_back,
-            min_rating=self.min_rating,
-            depth=DEPTH,
-        )
-
-
-@dataclass(frozen=True)
-class Rise:
-    """What is rated more than its own past let expect, in the last ``days_back`` days."""
-
-    days_back: int
-    min_reviews: int
-    source: type[Popular] = Trending
-
-    async def books(self, run: Runs) -> Scored:
-        return await trending_queries.rising(run, days_back=self.days_back, min_reviews=self.min_reviews, depth=DEPTH)
-
-
-@dataclass(frozen=True)
-class Spread:
-    """What many like in each of the genres that are read most, turn by turn; without genres, what many like."""
-
-    genres: int
-    source: type[Popular] = Popular
-
-    async def books(self, run: Runs) -> Scored:
-        shelves = await shelf_queries.first_of_genres(run, self.genres, DEPTH // self.genres)
-        if not shelves:
-            return await Window().books(run)
-        score = {book: score for shelf in shelves for book, score in shelf}
-        books = turns([[book for book, _ in shelf] for shelf in shelves], DEPTH)
-        return list(zip(books, accumulate((score[book] for book in books), min), strict=True))
-
-
-@dataclass(frozen=True)
-class Beside:
-    """What shares author, series or genres with a book; ``genre``: and is of that genre."""
-
-    book: uuid.UUID
-    genre: uuid.UUID | None = None
-    source: type[Popular] = SharedTraits
-
-    async def books(self, run: Runs) -> Scored:
-        return await shelf_queries.beside(run, self.book, self.genre, DEPTH)
+FRESH_SECONDS: Final = 60.0
+AHEAD_SECONDS: Final = 45.0
+OLDEST_SECONDS: Final = 3600.0
+DEAR_SECONDS: Final = 0.05
+PATIENCE_SECONDS: Final = 0.5
+RETRY_SECONDS: Final = 5.0
+PAUSE: Final = 20  # times what a computation took, from its beginning to the next one's
+REST: Final = 4  # times what a computation took, between its end and the next ranking's turn
+_LOOK_SECONDS: Final = 1.0  # between two looks at what is kept fresh
+_KEPT: Final = 256  # sets of arguments
 
 
 @dataclass
@@ -120,6 +59,7 @@ class Ranking:
 
     books: Scored
     since: float
+    made: dt.datetime
     kind: type[Popular] = Popular
     source: Popular = field(init=False)
     json: dict[uuid.UUID, str] = field(default_factory=dict)
@@ -128,35 +68,156 @@ class Ranking:
         self.source = self.kind(self.books)
 
 
-class Popularity:
-    """Keeps rankings for a minute. Requests that come while one is computed wait for it instead of computing it too."""
+@dataclass
+class _Kept:
+    """What is known of one ranking.
 
-    def __init__(self, fresh_seconds: float = FRESH_SECONDS) -> None:
-        self._fresh_seconds = fresh_seconds
-        self._rankings: OrderedDict[Wanted, Ranking] = OrderedDict()
-        self._locks: dict[Wanted, asyncio.Lock] = {}
+    Attributes:
+        ranking: The last one.
+        seconds: How long the last two computations took, the last one first.
+        again: When it may be refreshed; ``since`` and ``again`` are seconds of the monotonic clock.
+        computing: What is under way.
+        has_turn: It waits for its turn.
+    """
+
+    ranking: Ranking | None = None
+    seconds: tuple[float, float] = (0.0, 0.0)
+    again: float = -math.inf
+    computing: asyncio.Task[Ranking] | None = None
+    has_turn: bool = False
+
+    @property
+    def is_dear(self) -> bool:
+        return min(self.seconds) >= DEAR_SECONDS
+
+    @property
+    def age(self) -> float:
+        return math.inf if self.ranking is None else time.monotonic() - self.ranking.since
+
+    @property
+    def is_due(self) -> bool:
+        return self.age >= (AHEAD_SECONDS if self.is_dear else FRESH_SECONDS) and time.monotonic() >= self.again
+
+
+class Popularity:
+    """The rankings of one worker process."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Wanted, _Kept] = OrderedDict()
+        self._tasks: set[asyncio.Task[Ranking]] = set()
+        self._turns: asyncio.Queue[Wanted] = asyncio.Queue()
 
     async def ranking(self, run: Runs, wanted: Wanted) -> Ranking:
-        found = self._fresh(wanted)
-        if found is not None:
-            return found
-        async with self._locks.setdefault(wanted, asyncio.Lock()):
-            found = self._fresh(wanted)
-            if found is None:
-                found = await self._computed(run, wanted)
-        return found
+        """The last one, or a new one: see above. Raises what computing it raises, where there is no last one."""
+        kept = self._kept.setdefault(wanted, _Kept())
+        self._kept.move_to_end(wanted)
+        while len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
+        if kept.ranking is None or kept.age >= OLDEST_SECONDS:
+            return await asyncio.shield(self._computation(run, wanted, kept))
+        if kept.is_due:
+            self._refresh(run, wanted, kept)
+        if kept.age >= FRESH_SECONDS and not kept.is_dear and kept.computing is not None:
+            await asyncio.wait({kept.computing}, timeout=PATIENCE_SECONDS)
+        return kept.ranking
 
-    def _fresh(self, wanted: Wanted) -> Ranking | None:
-        found = self._rankings.get(wanted)
-        if found is None or time.monotonic() - found.since >= self._fresh_seconds:
-            return None
-        self._rankings.move_to_end(wanted)
-        return found
+    @contextlib.asynccontextmanager
+    async def keeping(self, run: Runs, always: Sequence[Wanted]) -> AsyncIterator[None]:
+        """Refreshes until the block ends; ``always`` at once, and whether or not anybody asks."""
+        self._turns = asyncio.Queue()
+        try:
+            async with beside(self._keep(run, always), "keep-rankings"):
+                yield
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            self._kept.clear()
 
-    async def _computed(self, run: Runs, wanted: Wanted) -> Ranking:
-        since = time.monotonic()  # before the statement: an answer is never older than it claims
-        self._rankings[wanted] = ranking = Ranking(await wanted.books(run), since, wanted.source)
-        while len(self._rankings) > _KEPT:
-            oldest, _ = self._rankings.popitem(last=False)
-            self._locks.pop(oldest, None)
-        return ranking
+    async def _keep(self, run: Runs, always: Sequence[Wanted]) -> None:
+        missing, again = list(always), -math.inf
+        while True:
+            if missing and (begun := time.monotonic()) >= again:
+                missing = [wanted for wanted in missing if not await self._begin(run, wanted)]
+                again = max(time.monotonic() + RETRY_SECONDS, begun + PAUSE * (time.monotonic() - begun))
+            for wanted in always:
+                self._keep_fresh(run, wanted)
+            await self._take_turn(run)
+
+    async def _begin(self, run: Runs, wanted: Wanted) -> bool:
+        """Keeps a ranking if it is dear; whether that could be found out.
+
+        Until then it is apart from the one that is asked for: a cheap one is as old as its first question.
+        """
+        kept = _Kept()
+        while not kept.is_dear:
+            task = self._computation(run, wanted, kept)
+            await asyncio.wait({task})
+            if task.exception() is not None:
+                return False
+            if kept.seconds[0] < DEAR_SECONDS:
+                return True
+        self._kept.setdefault(wanted, kept).seconds = kept.seconds
+        return True
+
+    def _keep_fresh(self, run: Runs, wanted: Wanted) -> None:
+        kept = self._kept.get(wanted)
+        if kept is None:
+            return
+        self._kept.move_to_end(wanted)  # others must not push it out
+        if kept.ranking is not None and kept.is_dear and kept.is_due:
+            self._refresh(run, wanted, kept)
+
+    def _refresh(self, run: Runs, wanted: Wanted, kept: _Kept) -> None:
+        if not kept.is_dear:
+            self._computation(run, wanted, kept)
+        elif not kept.has_turn:
+            kept.has_turn = True
+            self._turns.put_nowait(wanted)
+
+    async def _take_turn(self, run: Runs) -> None:
+        """Refreshes the next one, and rests. Without one: waits a moment for one to come."""
+        try:
+            async with asyncio.timeout(_LOOK_SECONDS):
+                wanted = await self._turns.get()
+        except TimeoutError:
+            return
+        kept = self._kept.get(wanted)
+        if kept is not None and kept.is_due:
+            begun = time.monotonic()
+            await asyncio.wait({self._computation(run, wanted, kept)})
+            kept.has_turn = False
+            await asyncio.sleep(REST * (time.monotonic() - begun))
+        elif kept is not None:
+            kept.has_turn = False
+
+    def _computation(self, run: Runs, wanted: Wanted, kept: _Kept) -> asyncio.Task[Ranking]:
+        """What is under way, or else is begun here: a task of its own, which outlives the request that began it."""
+        if kept.computing is None:
+            kept.computing = asyncio.create_task(self._computed(run, wanted, kept), name="ranking")
+            self._tasks.add(kept.computing)
+            kept.computing.add_done_callback(self._forget)
+        return kept.computing
+
+    def _forget(self, task: asyncio.Task[Ranking]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # has been told: nobody need have waited for it
+
+    async def _computed(self, run: Runs, wanted: Wanted, kept: _Kept) -> Ranking:
+        since, made = time.monotonic(), dt.datetime.now(dt.UTC)  # before the statement: never older than it claims
+        pause = RETRY_SECONDS
+        try:
+            kept.ranking = ranking = Ranking(await wanted.books(run), since, made, wanted.source)
+        except Exception as exc:
+            bug = None if isinstance(exc, psycopg.Error) else exc
+            log.warning("ranking not computed", ranking=repr(wanted), reason=type(exc).__name__, exc_info=bug)
+            raise
+        else:
+            kept.seconds = (time.monotonic() - since, kept.seconds[0])
+            pause = 0.0
+            return ranking
+        finally:
+            now = time.monotonic()
+            kept.again = max(now + pause, since + PAUSE * (now - since))
+            kept.computing = None

@@ -43,17 +43,29 @@ FROM books b WHERE b.id = ANY(%(books)s)
 
 # Liked by many: the posterior mean of the stars (as if each book came with prior_weight ratings of prior_mean stars),
 # weighed with the order of magnitude of its readers. Both factors are in 0..1.
-_ALL_TIME: Final = """
-SELECT b.id, b.total_reviews AS n,
-       b.stars_1 + 2 * b.stars_2 + 3 * b.stars_3 + 4 * b.stars_4 + 5 * b.stars_5 AS points
+_POINTS: Final = "b.stars_1 + 2 * b.stars_2 + 3 * b.stars_3 + 4 * b.stars_4 + 5 * b.stars_5"
+_ALL_TIME: Final = f"""
+SELECT b.id, b.total_reviews AS n, {_POINTS} AS points
 FROM books b WHERE b.total_reviews >= greatest(%(min_reviews)s, 1)
 """
 # Along ix_books_total_reviews_id: what lies beyond costs nothing, however large the library is, and has too
-# few readers to come near the top. Within a genre all of its books are looked at, a rare one has none among the first.
+# few readers to come near the top.
 _MOST_READ = " ORDER BY b.total_reviews DESC, b.id DESC LIMIT 20000"
+# A rare genre has no books among the library's first. Two indexes find its own most read ones; without OFFSET 0
+# Postgres may walk the library's, past all that are of other genres.
+_OF_GENRE_ALL_TIME: Final = f"""
+SELECT b.id, b.total_reviews AS n, {_POINTS} AS points FROM (
+    SELECT b.id FROM (SELECT book_id FROM book_genres WHERE genre_id = %(genre)s OFFSET 0) bg
+    JOIN books b ON b.id = bg.book_id WHERE b.total_reviews >= greatest(%(min_reviews)s, 1){{rated}}
+    ORDER BY b.total_reviews DESC, b.id DESC LIMIT 5000
+) AS most_read JOIN books b ON b.id = most_read.id
+"""
 _RECENT: Final = """
 SELECT b.book_id AS id, sum(b.n) AS n, sum(b.sum) AS points
 FROM book_days b WHERE b.day >= (statement_timestamp() AT TIME ZONE 'UTC')::date - %(days_back)s::int
+"""
+_RECENT_OF_GENRE: Final = """
+AND EXISTS (SELECT 1 FROM book_genres bg WHERE bg.genre_id = %(genre)s AND bg.book_id = b.book_id)
 """
 _RECENT_GROUPS: Final = " GROUP BY b.book_id HAVING sum(b.n) >= %(min_reviews)s"
 # What a book is shrunken towards: what the pipeline found, and until it has, the mean of what was counted.
@@ -68,7 +80,7 @@ WITH counted AS MATERIALIZED ({counted}),
 prior AS ({prior})
 SELECT c.id,
        least(1.0, ln(1 + c.n::float8) / ln(1 + (SELECT max(n) FROM counted)::float8)
-       * (((c.points + p.weight * p.mean) / (c.n + p.weight) - 1) / 4))::float8 AS score
+       * (((c.points + p.weight * p.mean) / (c.n + p.weight) - 1) / 4))::float8 AS score, c.n
 FROM counted c CROSS JOIN prior p
 ORDER BY score DESC, c.id LIMIT %(depth)s
 """
@@ -139,17 +151,15 @@ async def shown(
 
 @functools.cache
 def ranking_statement(*, of_genre: bool, recent: bool, rated: bool) -> str:
-    """Books and scores, best first; takes the parameters of ``ranking``."""
+    """Books, scores and how many ratings were counted, best first; takes the parameters of ``ranking``."""
     book = "b.book_id" if recent else "b.id"
-    counted = _RECENT if recent else _ALL_TIME
-    if of_genre:
-        counted += f" AND EXISTS (SELECT 1 FROM book_genres bg WHERE bg.genre_id = %(genre)s AND bg.book_id = {book})"
-    if rated:
-        counted += f" AND (SELECT average_rating FROM books WHERE id = {book}) >= %(min_rating)s"
+    good = f" AND (SELECT average_rating FROM books WHERE id = {book}) >= %(min_rating)s" if rated else ""
     if recent:
-        counted += _RECENT_GROUPS
-    elif not of_genre:
-        counted += _MOST_READ
+        counted = _RECENT + (_RECENT_OF_GENRE if of_genre else "") + good + _RECENT_GROUPS
+    elif of_genre:
+        counted = _OF_GENRE_ALL_TIME.format(rated=good)
+    else:
+        counted = _ALL_TIME + good + _MOST_READ
     return _RANKED.format(counted=counted, prior=PRIOR)
 
 

@@ -1,7 +1,7 @@
 """HTTP of recommendations."""
 
 import uuid
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Final, cast
 
 from fastapi import Depends, Query, Request
 from starlette.responses import Response
@@ -46,10 +46,16 @@ async def _engine(request: Request) -> Engine:
 EngineDep = Annotated[Engine, Depends(_engine)]
 
 
+_AGE: Final = (
+    "No older than 60 seconds. In a library so large that computing it takes long, an older one (of the last hour)"
+    " answers while a new one is computed: `generated_at` says of when it is."
+)
+
+
 @recommendations.get(
     "/popular",
     summary="What most readers like",
-    description="No older than 60 seconds. A signed-in reader does not see the books that they have hidden.",
+    description=f"{_AGE} A signed-in reader does not see the books that they have hidden.",
     response_model=Envelope[Picks],
     openapi_extra=OPTIONAL_IN_DOCS,
     responses=_told("popular", "popular", "Popular books", errors.GenreNotFound),
@@ -63,8 +69,8 @@ async def recommend_popular(
 @recommendations.get(
     "/trending",
     summary="What is rated more than its own past let expect",
-    description="No older than 60 seconds. A book that has always been read much is not trending; one that is suddenly"
-    " read more is. A signed-in reader does not see the books that they have hidden.",
+    description=f"{_AGE} A book that has always been read much is not trending; one that is suddenly read more"
+    " is. A signed-in reader does not see the books that they have hidden.",
     response_model=Envelope[Picks],
     openapi_extra=OPTIONAL_IN_DOCS,
     responses=_told("trending", "trending", "Trending books"),

@@ -42,7 +42,7 @@ class Picks(BaseModel):
     page_id: uuid.UUID | None = Field(description="Names this page in later feedback; null for anonymous callers")
     model: ModelName | None
     degraded: bool = Field(description="A part of the engine failed, and the list is not what it should have been")
-    generated_at: dt.datetime
+    generated_at: dt.datetime = Field(description="When the list was made; of a ranking, when it was computed")
 
 
 class PopularQuery(BaseModel):

@@ -22,8 +22,8 @@ from serving.recommendations.engine import (
     ranked,
     written,
 )
-from serving.recommendations.popularity import OfGenre, Rise, Spread, Window
 from serving.recommendations.queries import Known
+from serving.recommendations.rankings import OfGenre, Rise, Spread, Wanted, Window
 from serving.recommendations.schemas import (
     DiversityQuery,
     GenreQuery,
@@ -53,14 +53,26 @@ _STARTERS: Final = Explanation(
     "Books to rate first: they would tell most about what else you like",
     f"{_MOST_READ}, from many genres, to rate first",
 )
-_GENRES_OF_STARTERS: Final = 10
+_SPREAD_OF_STARTERS: Final = Spread(10)
+
+
+def always() -> tuple[Wanted, ...]:
+    """The rankings that pages show to whoever comes: those of questions without arguments."""
+    return _window(PopularQuery()), _rise(TrendingQuery()), _SPREAD_OF_STARTERS
+
+
+def _window(query: PopularQuery) -> Window:
+    return Window(query.genre_id, query.min_reviews, query.days_back)
+
+
+def _rise(query: TrendingQuery) -> Rise:
+    return Rise(query.days_back, query.min_reviews_in_period)
 
 
 async def popular(engine: Engine, reader: CurrentReader | None, query: PopularQuery) -> Written:
     """Raises GenreNotFound."""
-    window = Window(query.genre_id, query.min_reviews, query.days_back)
     given = filters(genre_id=query.genre_id, min_reviews=query.min_reviews, days_back=query.days_back)
-    ranking = await engine.popularity.ranking(engine.database, window)
+    ranking = await engine.popularity.ranking(engine.database, _window(query))
     if not ranking.books and query.genre_id is not None:
         await _of_genre(engine, query.genre_id)
     question = _everybodys("popular", await _hiding(engine, reader), query.limit, _MOST_READ, given)
@@ -70,7 +82,7 @@ async def popular(engine: Engine, reader: CurrentReader | None, query: PopularQu
 async def trending(engine: Engine, reader: CurrentReader | None, query: TrendingQuery) -> Written:
     """What it means is said in ``trending_queries.rising``."""
     given = filters(days_back=query.days_back, min_reviews_in_period=query.min_reviews_in_period)
-    ranking = await engine.popularity.ranking(engine.database, Rise(query.days_back, query.min_reviews_in_period))
+    ranking = await engine.popularity.ranking(engine.database, _rise(query))
     question = _everybodys("trending", await _hiding(engine, reader), query.limit, _RISING, given)
     return written(engine, await ranked(engine, question, ranking), reader)
 
@@ -180,7 +192,7 @@ async def starters(engine: Engine, reader: CurrentReader | None, query: Starters
         _reader(known) if known is not None else Reader(),
         query.limit,
         _STARTERS,
-        Spread(_GENRES_OF_STARTERS),
+        _SPREAD_OF_STARTERS,
         asks=ask if known is None or known.enabled else None,
     )
     return written(engine, await folded_in(engine, question, reader), reader)

@@ -14,7 +14,7 @@ Scored = list[tuple[uuid.UUID, float]]
 # A genre may have half of a large library's books. Looked at are the most read books of the library, and of each genre
 # so many others, which is all of a small one.
 MOST_READ, OF_GENRE, OF_AUTHOR = 1000, 200, 500
-RANKED: Final = 10_000  # books: the genres that are read most have enough among them
+RANKED: Final = 10_000  # books: the genres that are read most are so by them, and have enough among them
 
 _ABOUT: Final = """
 SELECT EXISTS (SELECT 1 FROM books WHERE id = %(book)s),
@@ -58,14 +58,16 @@ ORDER BY score DESC, b.stars_4 + b.stars_5 DESC, b.id LIMIT %(depth)s
 """
 _FIRST_OF_GENRES: Final = f"""
 WITH ranked AS MATERIALIZED ({ranking_statement(of_genre=False, recent=False, rated=False)}),
+shelved AS MATERIALIZED (
+    SELECT bg.genre_id, r.id, r.score, r.n FROM ranked r JOIN book_genres bg ON bg.book_id = r.id
+),
 most_read AS (
-    SELECT bg.genre_id, sum(b.total_reviews) AS n FROM book_genres bg JOIN books b ON b.id = bg.book_id
-    GROUP BY bg.genre_id HAVING sum(b.total_reviews) > 0 ORDER BY n DESC, bg.genre_id LIMIT %(count)s
+    SELECT genre_id, sum(n) AS n FROM shelved GROUP BY genre_id ORDER BY n DESC, genre_id LIMIT %(count)s
 ),
 placed AS (
-    SELECT m.n, m.genre_id, r.id, r.score,
-           row_number() OVER (PARTITION BY m.genre_id ORDER BY r.score DESC, r.id) AS place
-    FROM most_read m JOIN book_genres bg ON bg.genre_id = m.genre_id JOIN ranked r ON r.id = bg.book_id
+    SELECT m.n, s.genre_id, s.id, s.score,
+           row_number() OVER (PARTITION BY s.genre_id ORDER BY s.score DESC, s.id) AS place
+    FROM most_read m JOIN shelved s ON s.genre_id = m.genre_id
 )
 SELECT genre_id, id, score FROM placed WHERE place <= %(of_each)s ORDER BY n DESC, genre_id, place
 """

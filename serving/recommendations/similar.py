@@ -14,7 +14,7 @@ from serving.kit.auth import CurrentReader
 from serving.kit.errors import BookNotFound, GenreNotFound
 from serving.recommendations import shelf_queries
 from serving.recommendations.engine import Asks, Engine, Explanation, Question, Written, filters, folded_in, written
-from serving.recommendations.popularity import Beside
+from serving.recommendations.rankings import Beside
 
 _EXPLAINED: Final = Explanation(
     "Books that readers like together with this one, or that have its author, series or genres",

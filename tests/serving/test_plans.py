@@ -202,6 +202,29 @@ def test_what_is_popular_is_found_among_the_most_read_and_is_the_same(
     recommendations.ranking_statement.cache_clear()
 
 
+def test_what_is_popular_of_a_genre_is_found_among_its_most_read_and_is_the_same(
+    run: Explaining, library: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    genres = "SELECT genre_id, count(*) FROM book_genres GROUP BY genre_id ORDER BY count(*) DESC, genre_id LIMIT 1"
+    [(genre, books_of_genre)] = library.execute(genres).fetchall()
+    assert books_of_genre > MOST_SORTED
+
+    def popular() -> list[object]:
+        recommendations.ranking_statement.cache_clear()
+        wanted = recommendations.ranking(
+            cast("Database", run), genre=genre, min_reviews=1, days_back=None, min_rating=None, depth=30
+        )
+        return [book for book, _ in asyncio.run(wanted)]
+
+    of_all = popular()
+    run.seen.clear()
+    fewer = recommendations._OF_GENRE_ALL_TIME.replace("5000", "100")
+    monkeypatch.setattr(recommendations, "_OF_GENRE_ALL_TIME", fewer)
+    assert popular()[:5] == of_all[:5]  # further down they change places, as above
+    assert 100 in [step.rows for step in run.seen if step.kind == "Limit"]
+    recommendations.ranking_statement.cache_clear()
+
+
 def test_the_watch_sees_what_is_bad(run: Explaining) -> None:
     asyncio.run(run.rows("SELECT id FROM books ORDER BY md5(title) LIMIT 5", {}))
     assert {step.kind for step in run.bad()} == {"Seq Scan", "Sort"}

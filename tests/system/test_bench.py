@@ -14,7 +14,7 @@ from data.database import Databases
 from data.loading import load
 from data.settings import StateSettings
 from data.sources.generator import Generator
-from deploy.local.bench import costs, library
+from deploy.local.bench import costs, library, rankings
 from deploy.local.bench import lake as bench_lake
 from deploy.local.bench import load as bench_load
 from deploy.local.bench.client import API, Failed, Shelf, register, shelf
@@ -153,6 +153,18 @@ def test_every_question_gets_a_figure(api: tuple[Api, Shelf]) -> None:
         assert question.name in costs.line(question, cost)
     with pytest.raises(Failed, match="404"):
         costs.Client(service.port).once("GET", f"{API}/nothing")
+
+
+@pytest.mark.slow
+def test_every_ranking_gets_its_figures(capsys: pytest.CaptureFixture[str]) -> None:
+    rankings.run(books=100, ratings=1000, pause=0.1, settle=0.1)
+    _, heading, *rows = [line for line in capsys.readouterr().out.splitlines() if line]
+    assert heading == rankings.HEADING
+    names = [row.split()[0] for row in rows]
+    assert {"/popular", "/popular?genre_id=…", "/trending", "/starters"} < set(names)
+    for row in rows:
+        assert [float(figure) > 0 for figure in row.split()[1:]] == [True] * len(rankings.Waits._fields)
+        assert len(row) == len(heading)
 
 
 def test_generated_reviews_of_a_measurement_have_texts_that_the_service_would_take(database_url: str) -> None:

@@ -10,9 +10,10 @@ from deploy.local.command import saying
 )
 @click.option("--ratings", type=click.IntRange(1000), default=100_000, show_default=True)
 @click.option("--books", type=click.IntRange(100), default=10_000, show_default=True)
-@click.option("--load", "as_load", is_flag=True, help="Many clients at once, instead of what one request costs.")
-@click.option("--lake", "as_lake", is_flag=True, help="What extracting costs: all, and what changed.")
-@click.option("--pipeline", "as_pipeline", is_flag=True, help="What each step of the pipeline costs, and a night.")
+@click.option("--lake", "what", flag_value="lake", help="Extraction: all, and what changed.")
+@click.option("--pipeline", "what", flag_value="pipeline", help="Each step of a run, and of a night with few changes.")
+@click.option("--rankings", "what", flag_value="rankings", help="Lists that are the same for everybody; who waits.")
+@click.option("--load", "what", flag_value="load", help="Many clients at once; fails when a goal is missed.")
 @click.option("--clients", type=click.IntRange(1, 1000), default=100, show_default=True, help="With --load.")
 @click.option("--seconds", type=click.FloatRange(1), default=60, show_default=True, help="With --load.")
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Of the API, with --load.")
@@ -28,9 +29,7 @@ def bench(  # noqa: PLR0913 - as many as there are options
     *,
     ratings: int,
     books: int,
-    as_load: bool,
-    as_lake: bool,
-    as_pipeline: bool,
+    what: str | None,
     clients: int,
     seconds: float,
     workers: int,
@@ -38,23 +37,17 @@ def bench(  # noqa: PLR0913 - as many as there are options
 ) -> None:
     """What loading, learning and answering cost here, on a generated library in a temporary folder.
 
-    With --lake only extraction is measured, with --pipeline every step of a run, and of a night with few changes. With
-    --load the service is asked by many clients at once, and the command fails when a goal is missed.
+    Without --lake, --pipeline, --rankings or --load: what one request of each kind costs.
     """
-    from deploy.local.bench import costs, lake, load, pipeline  # noqa: PLC0415 - brs --help need not wait for the API
+    from deploy.local.bench import costs, lake, load, pipeline, rankings  # noqa: PLC0415 - --help need not wait for it
     from deploy.local.bench.client import Failed  # noqa: PLC0415
     from deploy.local.supervisor import ChildFailed  # noqa: PLC0415
 
     with saying(ChildFailed, Failed):
-        if as_lake:
-            lake.run(books=books, ratings=ratings)
+        if what == "load":
+            shape = load.Shape(clients, seconds, workers)
+            if not load.run(shape, think, books=books, ratings=ratings):
+                raise click.ClickException("a goal was missed")
             return
-        if as_pipeline:
-            pipeline.run(books=books, ratings=ratings)
-            return
-        if not as_load:
-            costs.run(books=books, ratings=ratings)
-            return
-        shape = load.Shape(clients, seconds, workers)
-        if not load.run(shape, think, books=books, ratings=ratings):
-            raise click.ClickException("a goal was missed")
+        kinds = {"lake": lake, "pipeline": pipeline, "rankings": rankings}
+        kinds.get(what or "", costs).run(books=books, ratings=ratings)

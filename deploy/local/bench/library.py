@@ -6,7 +6,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,16 +51,26 @@ def forget_settings() -> None:
             del os.environ[name]
 
 
+def with_texts(readers: int, books: int, ratings: int) -> Generator:
+    return WithTexts(readers, books, ratings, seed=1)
+
+
 @contextlib.contextmanager
-def library(books: int, ratings: int) -> Iterator[Place]:
-    """Load a library, and remove everything at the end. Says how long loading took."""
+def library(books: int, ratings: int, made: Callable[[int, int, int], Generator] = with_texts) -> Iterator[Place]:
+    """Load a library, and remove everything at the end. Says how long loading took.
+
+    Args:
+        books: How many.
+        ratings: How many.
+        made: From how many readers, books and ratings to a library.
+    """
     forget_settings()
     with tempfile.TemporaryDirectory(prefix="brs-bench-") as folder:
         Path(folder).chmod(0o755)  # the embedded Postgres of root runs as another user
         settings = StateSettings(home=Path(folder))
         with opened(settings) as databases, Supervisor(click.echo) as supervisor:
             migrate(databases.brs)
-            report = load(databases.brs, WithTexts(max(10, ratings // RATINGS_OF_A_READER), books, ratings, seed=1))
+            report = load(databases.brs, made(max(10, ratings // RATINGS_OF_A_READER), books, ratings))
             click.echo(f"load {ratings:,} ratings of {books:,} books: {report.seconds:.1f} s")
             with connect(databases.brs, autocommit=True) as connection:
                 connection.execute("VACUUM ANALYZE")  # autovacuum would come in the middle of a measurement
