@@ -7,6 +7,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from data.settings import StateSettings
+from data.upload import place
 
 
 class PipelineSettings(StateSettings):
@@ -19,6 +20,7 @@ class PipelineSettings(StateSettings):
         retrain_after_ratings: So many new ratings since the last training begin one before the night; 0: never.
         stale_model_days: A champion older than that raises an alert; 0: never.
         alert_webhook: Where alerts are posted as JSON, an http or https address; the log alone without it.
+        export_url: Where the analysts' files go as well, such as ``s3://bucket/export``; nowhere else without it.
         commit: Which commit this was built from; without it git is asked, where there is a checkout.
     """
 
@@ -31,6 +33,7 @@ class PipelineSettings(StateSettings):
     retrain_after_ratings: int = Field(default=10_000, ge=0)
     stale_model_days: float = Field(default=3.0, ge=0)
     alert_webhook: SecretStr | None = None
+    export_url: str | None = None
     commit: str | None = Field(default=None, max_length=100)
 
     @field_validator("alert_webhook")
@@ -43,6 +46,13 @@ class PipelineSettings(StateSettings):
             raise ValueError("BRS_ALERT_WEBHOOK must be http://… or https://…, without user:password@")
         if any(c.isspace() or not c.isascii() for c in given.get_secret_value()):
             raise ValueError("BRS_ALERT_WEBHOOK must be plain ASCII without spaces")
+        return given
+
+    @field_validator("export_url")
+    @classmethod
+    def _a_bucket(cls, given: str | None) -> str | None:
+        if given is not None:
+            place(given)
         return given
 
     @classmethod

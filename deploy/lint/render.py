@@ -5,6 +5,7 @@ not something that is passed over.
 """
 
 import copy
+import hashlib
 import json
 import re
 import sys
@@ -15,8 +16,10 @@ import yaml
 
 Manifest = dict[str, Any]
 KNOWN = {
-    "apiVersion", "kind", "namespace", "resources", "images", "patches", "configMapGenerator", "generatorOptions",
+    "apiVersion", "kind", "namespace", "resources", "images", "patches", "configMapGenerator", "configurations",
 }  # fmt: skip
+OF_A_CONFIG_MAP = {"name", "files", "literals", "options"}
+HASHED = "hashed by its content"  # a mark in a manifest that is not finished
 
 
 class NotUnderstood(ValueError):
@@ -25,14 +28,33 @@ class NotUnderstood(ValueError):
 
 def rendered(folder: Path) -> list[Manifest]:
     """All manifests of the kustomization in ``folder``."""
+    manifests, named_by_environment = _read(folder)
+    names = {}
+    for manifest in manifests:
+        if manifest.pop(HASHED, False):
+            plain = manifest["metadata"]["name"]
+            names[plain] = manifest["metadata"]["name"] = f"{plain}-{_hash(manifest)}"
+    for manifest in manifests:
+        _rename(manifest.get("spec", {}), names, variables=manifest["kind"] in named_by_environment)
+    return manifests
+
+
+def _read(folder: Path) -> tuple[list[Manifest], set[str]]:
+    """Manifests before names get their hashes, and the kinds whose variables' values may be names of ConfigMaps."""
     told = yaml.safe_load((folder / "kustomization.yaml").read_text())
     if unknown := set(told) - KNOWN:
         raise NotUnderstood(f"{folder}: {sorted(unknown)}")
     manifests: list[Manifest] = []
+    kinds = {kind for name in told.get("configurations", []) for kind in _named_by_environment(folder / name)}
     for name in told.get("resources", []):
         path = folder / name
-        manifests += rendered(path) if path.is_dir() else _documents(path)
-    manifests += [_config_map(folder, entry, told) for entry in told.get("configMapGenerator", [])]
+        if path.is_dir():
+            further, known = _read(path)
+            manifests += further
+            kinds |= known
+        else:
+            manifests += _documents(path)
+    manifests += [_config_map(folder, entry) for entry in told.get("configMapGenerator", [])]
     for patch in told.get("patches", []):
         _patch(manifests, patch, folder)
     for image in told.get("images", []):
@@ -42,19 +64,55 @@ def rendered(folder: Path) -> list[Manifest]:
             manifest["metadata"]["namespace"] = told["namespace"]
             for subject in manifest.get("subjects", []):
                 subject["namespace"] = told["namespace"]
-    return manifests
+    return manifests, kinds
+
+
+def _named_by_environment(path: Path) -> set[str]:
+    (reference,) = yaml.safe_load(path.read_text())["nameReference"]
+    paths = {field["path"] for field in reference["fieldSpecs"]}
+    if reference["kind"] != "ConfigMap" or paths != {"spec/template/spec/containers/env/value"}:
+        raise NotUnderstood(f"{path}: {reference}")
+    return {field["kind"] for field in reference["fieldSpecs"]}
 
 
 def _documents(path: Path) -> list[Manifest]:
     return [document for document in yaml.safe_load_all(path.read_text()) if document]
 
 
-def _config_map(folder: Path, entry: Manifest, told: Manifest) -> Manifest:
-    if not told.get("generatorOptions", {}).get("disableNameSuffixHash") or set(entry) - {"name", "files", "options"}:
+def _config_map(folder: Path, entry: Manifest) -> Manifest:
+    options = dict(entry.get("options", {}))
+    plain = options.pop("disableNameSuffixHash", False)
+    if set(entry) - OF_A_CONFIG_MAP or set(options) - {"labels"}:
         raise NotUnderstood(f"{folder}: configMapGenerator {entry['name']}")
-    data = {Path(file).name: (folder / file).read_text() for file in entry["files"]}
-    metadata = {"name": entry["name"], **entry.get("options", {})}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+    data = {Path(file).name: (folder / file).read_text() for file in entry.get("files", [])}
+    data |= {key: value for key, _, value in (literal.partition("=") for literal in entry.get("literals", []))}
+    metadata = {"name": entry["name"], **copy.deepcopy(options)}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data, HASHED: not plain}
+
+
+def _hash(manifest: Manifest) -> str:
+    """As kustomize makes it: ten digits, and no vowel among them nor what looks like one."""
+    told = {"data": manifest["data"], "kind": "ConfigMap", "name": ""}
+    text = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    for letter in "<>&":  # as Go writes them
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return hashlib.sha256(text.encode()).hexdigest()[:10].translate(str.maketrans("013ae", "ghkmt"))
+
+
+def _rename(node: Any, names: dict[str, str], *, variables: bool) -> None:  # noqa: ANN401  whatever YAML holds
+    """ConfigMaps by their full names, wherever a pod refers to one."""
+    if isinstance(node, list):
+        for part in node:
+            _rename(part, names, variables=variables)
+    elif isinstance(node, dict):
+        for key, part in node.items():
+            if key in {"configMapRef", "configMapKeyRef", "configMap"}:
+                part["name"] = names.get(part["name"], part["name"])
+            elif key == "env" and variables:
+                for variable in part:
+                    if "value" in variable:
+                        variable["value"] = names.get(variable["value"], variable["value"])
+            _rename(part, names, variables=variables)
 
 
 def _patch(manifests: list[Manifest], patch: Manifest, folder: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import hcl2
 
 FOLDER = Path(__file__).parents[1] / "terraform"
-_REFERENCE = re.compile(r"(?<![\w.\"-])(var|local|data\.\w+|(?:aws|random|tls)_\w+)\.([\w-]+)")
+_REFERENCE = re.compile(r"(?<![\w.\"-])(var|local|(?:data|ephemeral)\.\w+|(?:aws|random|tls)_\w+)\.([\w-]+)")
 Body = dict[str, Any]
 
 
@@ -25,7 +25,7 @@ def texts(node: object) -> Iterator[str]:
     """All strings with an expression in them."""
     if isinstance(node, dict):
         for key, value in node.items():
-            if key != "__comments__":
+            if not key.startswith("__"):
                 yield from texts(value)
     elif isinstance(node, list):
         for value in node:
@@ -35,14 +35,14 @@ def texts(node: object) -> Iterator[str]:
 
 
 def declared(files: dict[str, Body]) -> dict[str, set[str]]:
-    """Kind of reference (``var``, ``local``, ``data.TYPE``, ``TYPE``) to the names that exist."""
+    """Kind of reference (``var``, ``local``, ``data.TYPE``, ``ephemeral.TYPE``, ``TYPE``) to the names that exist."""
     found: dict[str, set[str]] = {"var": set(), "local": set()}
     for body in files.values():
         for block in body.get("variable", []):
             found["var"] |= {unquoted(name) for name in block}
         for block in body.get("locals", []):
-            found["local"] |= {unquoted(name) for name in block} - {"__is_block__", "__comments__"}
-        for kind, prefix in (("resource", ""), ("data", "data.")):
+            found["local"] |= {unquoted(name) for name in block if not name.startswith("__")}
+        for kind, prefix in (("resource", ""), ("data", "data."), ("ephemeral", "ephemeral.")):
             for block in body.get(kind, []):
                 for type_, named in block.items():
                     found.setdefault(prefix + unquoted(type_), set()).update(unquoted(name) for name in named)
@@ -51,7 +51,7 @@ def declared(files: dict[str, Body]) -> dict[str, set[str]]:
 
 def variables(path: Path) -> set[str]:
     with path.open() as file:
-        return set(hcl2.load(file)) - {"__comments__"}
+        return {name for name in hcl2.load(file) if not name.startswith("__")}
 
 
 def parsed(folder: Path) -> dict[str, Body]:

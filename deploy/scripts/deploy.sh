@@ -30,16 +30,20 @@ trap 'rm -rf "$work"' EXIT
 # Kustomize wants its resources below it: a link will do.
 ln -s "$here/../kubernetes/overlays/$environment" "$work/overlay"
 manifests=$work/release.yaml
-release "$environment" "$(image brs-api)" "$(image brs-migrate)" "$(image brs-pipeline)" "$work" >"$manifests"
-
 aws eks update-kubeconfig --name "$namespace" --region "$AWS_REGION" >/dev/null
+release "$environment" "$commit of $(date -u +%FT%TZ)" "$(image brs-api)" "$(image brs-migrate)" "$(image brs-pipeline)" \
+    "$(image brs-backup)" "$work" >"$manifests"
+before="" tries=60 # a load balancer that is new takes minutes
+if kubectl get deployment brs-api --namespace "$namespace" >/dev/null 2>&1; then before=yes tries=6; fi
+answered=$(kubectl get deployment brs-api --namespace "$namespace" --output 'jsonpath={.status.readyReplicas}' 2>/dev/null || true)
+
 say "what changes:"
 kubectl diff -f "$manifests" || [[ $? == 1 ]]
 
 say "secrets and configuration, then migrations; what runs stays in service"
 kubectl apply --namespace "$namespace" -f "$manifests" --selector '!brs/stage' --dry-run=server >/dev/null
 kubectl delete job brs-migrate brs-migrate-state --namespace "$namespace" --ignore-not-found --wait
-python3 "$here/select.py" ConfigMap ServiceAccount SecretStore ExternalSecret NetworkPolicy <"$manifests" | kubectl apply -f -
+python3 "$here/of_kind.py" ConfigMap ServiceAccount SecretStore ExternalSecret NetworkPolicy <"$manifests" | kubectl apply -f -
 kubectl wait --namespace "$namespace" --for=condition=Ready externalsecret --all --timeout=120s
 kubectl apply -f "$manifests" --selector brs/stage=before
 for job in brs-migrate brs-migrate-state; do
@@ -49,11 +53,12 @@ for job in brs-migrate brs-migrate-state; do
         exit 1
     fi
 done
-# The release that runs must work on the new schema until it is replaced, and after a rollback.
-if kubectl get deployment brs-api --namespace "$namespace" >/dev/null 2>&1; then
+# The release that runs must work on the new schema until it is replaced, and after a rollback. (One that did not answer
+# before, because it is broken or somebody restores, does not stop the one that mends it.)
+if ((${answered:-0} > 0)); then
     sleep 15 # readiness is asked every 5 s, and gives up after two refusals
-    kubectl rollout status deployment/brs-api --namespace "$namespace" --timeout=60s ||
-        { say "the release that runs is not ready on the new schema: nothing was rolled out"; exit 1; }
+    kubectl rollout status deployment/brs-api --namespace "$namespace" --timeout=60s && smoke "$namespace" "$HOST" ||
+        { say "the release that runs does not answer on the new schema: nothing was rolled out"; exit 1; }
 fi
 
 say "rolling out $commit"
@@ -62,10 +67,16 @@ failed=
 for deployment in brs-api mlflow brs-code-location brs-dagster-daemon brs-dagster-page; do
     kubectl rollout status "deployment/$deployment" --namespace "$namespace" --timeout=420s || failed=$deployment
 done
-[[ -z $failed ]] && { smoke "$HOST" || failed="the smoke test"; }
-if [[ -n $failed ]]; then
+[[ -z $failed ]] && { smoke "$namespace" "$HOST" "$tries" || failed="the smoke test"; }
+if [[ -n $failed && -z $before ]]; then
+    say "$failed failed, and this is the first release: there is none to go back to"
+    exit 1
+elif [[ -n $failed ]]; then
     say "$failed failed: back to the release before"
     "$here/rollback.sh" "$environment"
     exit 1
 fi
+# Configuration of releases that nobody can go back to any more.
+kubectl get configmaps,replicasets,jobs,cronjobs,pods --namespace "$namespace" --output json | python3 "$here/unused.py" |
+    xargs --no-run-if-empty kubectl delete configmap --namespace "$namespace"
 say "$commit is in service"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Back to the release before: images and pods, not the schema. It works on the newer schema, because a migration only adds;
-# docs/runbook.md says what to do where one did more.
+# Back to the release before: pods, and the configuration that they were started with; not the schema, which works with it
+# because a migration only adds (docs/runbook.md says what to do where one did more). What is no pod stays as it is: alerts,
+# network policies, the Ingress, the nightly backup. A second time goes forward again.
 #   deploy/scripts/rollback.sh staging|production [REVISION of the API]
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -19,15 +20,10 @@ kubectl rollout undo deployment/brs-api --namespace "$namespace" --to-revision="
 for deployment in mlflow brs-code-location brs-dagster-daemon brs-dagster-page; do
     kubectl rollout undo "deployment/$deployment" --namespace "$namespace" || say "$deployment has no release before"
 done
-# Runs start from the image that the configuration names: that of the code location that is back now.
-image=$(kubectl get deployment brs-code-location --namespace "$namespace" \
-    --output 'jsonpath={.spec.template.spec.containers[0].image}')
-kubectl patch configmap brs-release --namespace "$namespace" --type merge --patch "{\"data\": {\"pipeline-image\": \"$image\"}}"
-kubectl rollout restart deployment/brs-dagster-daemon deployment/brs-dagster-page --namespace "$namespace"
 for deployment in brs-api mlflow brs-code-location brs-dagster-daemon brs-dagster-page; do
     kubectl rollout status "deployment/$deployment" --namespace "$namespace" --timeout=420s
 done
 if [[ -n ${HOST:-} ]]; then
-    smoke "$HOST"
+    smoke "$namespace" "$HOST"
 fi
 say "rolled back"

@@ -4,7 +4,7 @@ resource "aws_eks_cluster" "main" {
   name                      = local.name
   version                   = var.kubernetes_version
   role_arn                  = aws_iam_role.cluster.arn
-  enabled_cluster_log_types = ["api", "audit", "authenticator"]
+  enabled_cluster_log_types = ["api", "audit", "authenticator", "controllerManager", "scheduler"]
 
   access_config {
     authentication_mode                         = "API"
@@ -70,10 +70,11 @@ resource "aws_eks_node_group" "main" {
   cluster_name    = aws_eks_cluster.main.name
   node_group_name = each.key
   node_role_arn   = aws_iam_role.nodes.arn
-  subnet_ids      = aws_subnet.private[*].id
-  ami_type        = "AL2023_x86_64_STANDARD"
-  instance_types  = each.value.instance_types
-  labels          = { "brs/nodes" = each.key }
+  # What trains lies where the lake's disk is: a node of another zone could not have it.
+  subnet_ids     = each.key == "training" ? [aws_subnet.private[var.training_zone].id] : aws_subnet.private[*].id
+  ami_type       = "AL2023_x86_64_STANDARD"
+  instance_types = each.value.instance_types
+  labels         = { "brs/nodes" = each.key }
 
   launch_template {
     id      = aws_launch_template.nodes[each.key].id
@@ -99,9 +100,12 @@ resource "aws_eks_node_group" "main" {
 
 # Network policies are this add-on's; the disks of the lake are the other's.
 resource "aws_eks_addon" "network" {
-  cluster_name         = aws_eks_cluster.main.name
-  addon_name           = "vpc-cni"
-  configuration_values = jsonencode({ enableNetworkPolicy = "true" })
+  cluster_name = aws_eks_cluster.main.name
+  addon_name   = "vpc-cni"
+
+  # A new cluster has one already, made by nobody.
+  resolve_conflicts_on_create = "OVERWRITE"
+  configuration_values        = jsonencode({ enableNetworkPolicy = "true" })
 }
 
 resource "aws_eks_addon" "disks" {
@@ -116,6 +120,8 @@ resource "aws_eks_addon" "plain" {
   cluster_name = aws_eks_cluster.main.name
   addon_name   = each.key
   depends_on   = [aws_eks_node_group.main]
+
+  resolve_conflicts_on_create = "OVERWRITE"
 }
 
 # Whoever deploys may change what is in the application's namespace, and nothing else of the cluster: the rights of the group

@@ -71,6 +71,7 @@ resource "aws_db_instance" "main" {
   vpc_security_group_ids = [aws_security_group.database.id]
   parameter_group_name   = aws_db_parameter_group.main.name
   publicly_accessible    = false
+  ca_cert_identifier     = "rds-ca-rsa2048-g1" # its roots are in the images
 
   # A daily snapshot and the log between them: any second of the last seven days can be restored. What a reader has had
   # erased is gone from the last of them after the same seven days.

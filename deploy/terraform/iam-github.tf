@@ -94,12 +94,18 @@ resource "aws_iam_role_policy_attachment" "plan" {
   policy_arn = "arn:aws:iam::aws:policy/ReadOnlyAccess"
 }
 
-# ReadOnlyAccess reads secrets' values as well; a plan needs none of ours.
+# ReadOnlyAccess reads secrets' values as well, and what lies in buckets; a plan needs none of ours.
 data "aws_iam_policy_document" "plan" {
   statement {
     effect    = "Deny"
     actions   = ["secretsmanager:GetSecretValue"]
     resources = [aws_secretsmanager_secret.application.arn, aws_db_instance.main.master_user_secret[0].secret_arn]
+  }
+
+  statement {
+    effect    = "Deny"
+    actions   = ["s3:GetObject", "s3:GetObjectVersion"]
+    resources = [for bucket in aws_s3_bucket.main : "${bucket.arn}/*"]
   }
 }
 

@@ -3,11 +3,24 @@
 locals {
   issuer = replace(aws_eks_cluster.main.identity[0].oidc[0].issuer, "https://", "")
   pods = {
-    mlflow   = "${local.name}:brs-mlflow"
-    secrets  = "${local.name}:brs-secrets"
-    backup   = "${local.name}:brs-backup"
-    disks    = "kube-system:ebs-csi-controller-sa"
-    balancer = "kube-system:aws-load-balancer-controller"
+    mlflow     = "${local.name}:brs-mlflow"
+    pipeline   = "${local.name}:brs-pipeline"
+    secrets    = "${local.name}:brs-secrets"
+    backup     = "${local.name}:brs-backup"
+    restore    = "${local.name}:brs-restore"
+    disks      = "kube-system:ebs-csi-controller-sa"
+    balancer   = "kube-system:aws-load-balancer-controller"
+    autoscaler = "kube-system:cluster-autoscaler"
+    logs       = "kube-system:aws-for-fluent-bit"
+    alerts     = "monitoring:alertmanager"
+  }
+
+  # Who reaches which bucket, and what for: whoever makes backups can neither read those of other days nor delete them.
+  buckets_of = {
+    mlflow   = { bucket = "artifacts", list = true, actions = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"] }
+    pipeline = { bucket = "lake", list = false, actions = ["s3:PutObject", "s3:AbortMultipartUpload"] }
+    backup   = { bucket = "backups", list = false, actions = ["s3:PutObject", "s3:AbortMultipartUpload"] }
+    restore  = { bucket = "backups", list = true, actions = ["s3:GetObject"] }
   }
 }
 
@@ -43,28 +56,32 @@ resource "aws_iam_role" "pods" {
 }
 
 data "aws_iam_policy_document" "allowed" {
-  for_each = {
-    mlflow = {
-      bucket = aws_s3_bucket.main["artifacts"].arn
-    }
-    backup = {
-      bucket = aws_s3_bucket.main["backups"].arn
+  for_each = local.buckets_of
+
+  dynamic "statement" {
+    for_each = each.value.list ? [each.value.bucket] : []
+
+    content {
+      actions   = ["s3:ListBucket"]
+      resources = [aws_s3_bucket.main[statement.value].arn]
     }
   }
 
   statement {
-    actions   = ["s3:ListBucket"]
-    resources = [each.value.bucket]
+    actions   = each.value.actions
+    resources = ["${aws_s3_bucket.main[each.value.bucket].arn}/*"]
   }
 
-  statement {
-    actions   = each.key == "mlflow" ? ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"] : ["s3:GetObject", "s3:PutObject"]
-    resources = ["${each.value.bucket}/*"]
-  }
-
+  # What is uploaded in parts is decrypted to be put together: a key for writing alone there is not.
   statement {
     actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
     resources = [aws_kms_key.main.arn]
+
+    condition {
+      test     = "StringEquals"
+      variable = "kms:ViaService"
+      values   = ["s3.${var.region}.amazonaws.com"]
+    }
   }
 }
 
@@ -103,4 +120,63 @@ resource "aws_iam_role_policy" "balancer" {
   name   = "balancer"
   role   = aws_iam_role.pods["balancer"].id
   policy = file("${path.module}/policies/load-balancer-controller.json")
+}
+
+# Adds and takes away nodes between the groups' bounds.
+data "aws_iam_policy_document" "autoscaler" {
+  statement {
+    actions = [
+      "autoscaling:DescribeAutoScalingGroups",
+      "autoscaling:DescribeAutoScalingInstances",
+      "autoscaling:DescribeLaunchConfigurations",
+      "autoscaling:DescribeScalingActivities",
+      "ec2:DescribeImages",
+      "ec2:DescribeInstanceTypes",
+      "ec2:DescribeLaunchTemplateVersions",
+      "ec2:GetInstanceTypesFromInstanceRequirements",
+      "eks:DescribeNodegroup",
+    ]
+    resources = ["*"] # these only read, and the service knows no narrower one for most of them
+  }
+
+  statement {
+    actions   = ["autoscaling:SetDesiredCapacity", "autoscaling:TerminateInstanceInAutoScalingGroup"]
+    resources = ["*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/k8s.io/cluster-autoscaler/${local.name}"
+      values   = ["owned"]
+    }
+  }
+}
+
+data "aws_iam_policy_document" "logs" {
+  statement {
+    actions   = ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"]
+    resources = ["${aws_cloudwatch_log_group.application.arn}:*"]
+  }
+}
+
+data "aws_iam_policy_document" "alerts" {
+  statement {
+    actions   = ["sns:Publish"]
+    resources = [aws_sns_topic.alarms.arn]
+  }
+
+  statement {
+    actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+    resources = [aws_kms_key.main.arn]
+  }
+}
+
+resource "aws_iam_role_policy" "operating" {
+  for_each = {
+    autoscaler = data.aws_iam_policy_document.autoscaler.json
+    logs       = data.aws_iam_policy_document.logs.json
+    alerts     = data.aws_iam_policy_document.alerts.json
+  }
+  name   = each.key
+  role   = aws_iam_role.pods[each.key].id
+  policy = each.value
 }

@@ -1,5 +1,10 @@
 data "aws_availability_zones" "here" {
   state = "available"
+
+  filter {
+    name   = "opt-in-status"
+    values = ["opt-in-not-required"] # no local zones, whatever the account has opted in to
+  }
 }
 
 locals {

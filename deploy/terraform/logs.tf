@@ -19,7 +19,8 @@ resource "aws_cloudwatch_log_group" "flow" {
   kms_key_id        = aws_kms_key.main.arn
 }
 
-# What the pods print, sent by the collector that docs/deployment.md installs.
+# What the pods print, sent by the collector that setup-infrastructure.sh installs. After a restore it says who erased
+# themselves since (docs/runbook.md): longer than backups last.
 resource "aws_cloudwatch_log_group" "application" {
   name              = "/brs/${var.environment}/application"
   retention_in_days = 30

@@ -103,13 +103,76 @@ resource "aws_route_table_association" "data" {
   route_table_id = aws_route_table.data.id
 }
 
-# Artifacts and image layers do not pass the NAT gateways, which charge by the gigabyte.
+# The VPC's own doors to S3 and STS: their names lead to addresses in here, so that pods which keep and fetch files need no way
+# to the internet (the network policies name the VPC alone), and bytes do not pass the NAT gateways.
+resource "aws_security_group" "endpoints" {
+  name        = "${local.name}-endpoints"
+  description = "S3 and STS, from the cluster"
+  vpc_id      = aws_vpc.main.id
+}
+
+resource "aws_vpc_security_group_ingress_rule" "endpoints" {
+  security_group_id            = aws_security_group.endpoints.id
+  referenced_security_group_id = aws_eks_cluster.main.vpc_config[0].cluster_security_group_id
+  description                  = "HTTPS"
+  ip_protocol                  = "tcp"
+  from_port                    = 443
+  to_port                      = 443
+}
+
+# Buckets of this account, and no other: nobody carries readers' data through here into a bucket of their own. Layers of images
+# lie in one of Amazon's.
+data "aws_iam_policy_document" "s3_endpoint" {
+  statement {
+    actions   = ["s3:*"]
+    resources = ["*"]
+
+    principals {
+      type        = "*"
+      identifiers = ["*"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceAccount"
+      values   = [var.account_id]
+    }
+  }
+
+  statement {
+    actions   = ["s3:GetObject"]
+    resources = ["arn:aws:s3:::prod-${var.region}-starport-layer-bucket/*"]
+
+    principals {
+      type        = "*"
+      identifiers = ["*"]
+    }
+  }
+}
+
 resource "aws_vpc_endpoint" "s3" {
-  vpc_id            = aws_vpc.main.id
-  service_name      = "com.amazonaws.${var.region}.s3"
-  vpc_endpoint_type = "Gateway"
-  route_table_ids   = aws_route_table.private[*].id
-  tags              = { Name = "${local.name}-s3" }
+  vpc_id              = aws_vpc.main.id
+  service_name        = "com.amazonaws.${var.region}.s3"
+  vpc_endpoint_type   = "Interface"
+  subnet_ids          = aws_subnet.private[*].id
+  security_group_ids  = [aws_security_group.endpoints.id]
+  private_dns_enabled = true
+  policy              = data.aws_iam_policy_document.s3_endpoint.json
+  tags                = { Name = "${local.name}-s3" }
+
+  dns_options {
+    private_dns_only_for_inbound_resolver_endpoint = false
+  }
+}
+
+resource "aws_vpc_endpoint" "sts" {
+  vpc_id              = aws_vpc.main.id
+  service_name        = "com.amazonaws.${var.region}.sts"
+  vpc_endpoint_type   = "Interface"
+  subnet_ids          = aws_subnet.private[*].id
+  security_group_ids  = [aws_security_group.endpoints.id]
+  private_dns_enabled = true
+  tags                = { Name = "${local.name}-sts" }
 }
 
 resource "aws_flow_log" "main" {

@@ -5,6 +5,21 @@ output "cluster" {
   value       = aws_eks_cluster.main.name
 }
 
+output "vpc" {
+  description = "Id of the VPC: controllers in pods cannot ask the instance for it."
+  value       = aws_vpc.main.id
+}
+
+output "alarms" {
+  description = "ARN of the topic that tells people."
+  value       = aws_sns_topic.alarms.arn
+}
+
+output "log_group" {
+  description = "Where what the pods print goes."
+  value       = aws_cloudwatch_log_group.application.name
+}
+
 output "repositories" {
   description = "Image name to its repository's address."
   value       = { for name, repository in aws_ecr_repository.main : name => repository.repository_url }

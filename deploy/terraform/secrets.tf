@@ -1,21 +1,17 @@
 # One secret of the application, in the form that deploy/kubernetes/base/secrets.yaml reads. Terraform makes the first values
-# and leaves them alone from then on: rotating them is docs/runbook.md's. They are in the state, which is why the state is
-# encrypted and only the infrastructure's role reads it.
+# and leaves them alone from then on: rotating them is docs/runbook.md's. What is ephemeral is never written down: plans read
+# the state, and so may whoever opens a pull request. Redis' token is in it, because ElastiCache has no other way; behind it
+# are counts of a minute, reached from inside the VPC alone.
 
-resource "random_password" "database" {
-  for_each = toset(["brs", "dagster", "mlflow"])
-  length   = 40
+ephemeral "random_password" "made" {
+  for_each = toset(["brs", "dagster", "mlflow", "backup", "secret_key", "monitoring_token", "lake_key"])
+  length   = 64
   special  = false
 }
 
 resource "random_password" "redis" {
   length  = 64
   special = false
-}
-
-resource "random_id" "key" {
-  for_each    = toset(["secret_key", "monitoring_token", "lake_key"])
-  byte_length = 32
 }
 
 resource "aws_secretsmanager_secret" "application" {
@@ -27,23 +23,22 @@ resource "aws_secretsmanager_secret" "application" {
 
 resource "aws_secretsmanager_secret_version" "application" {
   secret_id = aws_secretsmanager_secret.application.id
-  secret_string = jsonencode({
+  # Written once, and again only when this number changes: it would replace all of them.
+  secret_string_wo_version = 1
+  secret_string_wo = jsonencode({
     database_host     = aws_db_instance.main.address
     redis_host        = aws_elasticache_replication_group.main.primary_endpoint_address
     redis_token       = random_password.redis.result
-    brs_password      = random_password.database["brs"].result
-    dagster_password  = random_password.database["dagster"].result
-    mlflow_password   = random_password.database["mlflow"].result
-    secret_key        = random_id.key["secret_key"].hex
+    brs_password      = ephemeral.random_password.made["brs"].result
+    dagster_password  = ephemeral.random_password.made["dagster"].result
+    mlflow_password   = ephemeral.random_password.made["mlflow"].result
+    backup_password   = ephemeral.random_password.made["backup"].result
+    secret_key        = ephemeral.random_password.made["secret_key"].result
     other_secret_keys = ""
-    monitoring_token  = random_id.key["monitoring_token"].hex
-    lake_key          = random_id.key["lake_key"].hex
+    monitoring_token  = ephemeral.random_password.made["monitoring_token"].result
+    lake_key          = ephemeral.random_password.made["lake_key"].result
     alert_webhook     = "" # a receiver in the namespace monitoring, port 8080; the network policies open no other
   })
-
-  lifecycle {
-    ignore_changes = [secret_string]
-  }
 }
 
 # The administrator's password is rotated by RDS itself, without a function of ours.

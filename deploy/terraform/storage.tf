@@ -1,6 +1,12 @@
 locals {
-  # The lake's bucket is where an engine on many machines (BRS_ENGINE=spark) would read; today the lake lies on a volume.
+  # MLflow's artifacts; what the pipeline makes of the lake for analysts (it works on a volume itself: docs/deployment.md);
+  # dumps of the databases.
   buckets = toset(["artifacts", "lake", "backups"])
+
+  # Days until a lifecycle removes what was deleted or replaced. It begins at the next midnight, so that a reader's data are
+  # gone within seven days of their erasure; a backup becomes an older version first, after five days.
+  older_versions_days = { artifacts = 7, lake = 6, backups = 1 }
+  backups_days        = 5
 }
 
 resource "aws_s3_bucket" "main" {
@@ -31,7 +37,7 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "main" {
   }
 }
 
-# What is deleted can be had back for a week, and then it is gone: an erased reader's data is in no older version.
+# What is deleted or written over can be had back for some days, and then it is gone.
 resource "aws_s3_bucket_versioning" "main" {
   for_each = local.buckets
   bucket   = aws_s3_bucket.main[each.key].id
@@ -47,32 +53,25 @@ resource "aws_s3_bucket_lifecycle_configuration" "main" {
   depends_on = [aws_s3_bucket_versioning.main]
 
   rule {
-    id     = "week"
+    id     = "days"
     status = "Enabled"
 
     filter {}
 
+    dynamic "expiration" {
+      for_each = each.key == "backups" ? [local.backups_days] : []
+
+      content {
+        days = expiration.value
+      }
+    }
+
     noncurrent_version_expiration {
-      noncurrent_days = 7
+      noncurrent_days = local.older_versions_days[each.key]
     }
 
     abort_incomplete_multipart_upload {
       days_after_initiation = 2
-    }
-  }
-
-  dynamic "rule" {
-    for_each = each.key == "backups" ? [7] : []
-
-    content {
-      id     = "backups"
-      status = "Enabled"
-
-      filter {}
-
-      expiration {
-        days = rule.value
-      }
     }
   }
 }
@@ -105,7 +104,7 @@ resource "aws_s3_bucket_policy" "main" {
 }
 
 resource "aws_ecr_repository" "main" {
-  for_each             = toset(["brs-api", "brs-migrate", "brs-pipeline"])
+  for_each             = toset(["brs-api", "brs-migrate", "brs-pipeline", "brs-backup"])
   name                 = "${local.name}/${each.key}"
   image_tag_mutability = "IMMUTABLE"
 
@@ -119,15 +118,15 @@ resource "aws_ecr_repository" "main" {
   }
 }
 
-# Thirty releases can be rolled back to.
+# Thirty releases can be rolled back to: each is an index, its image, what says how it was built and of what, and a signature.
 resource "aws_ecr_lifecycle_policy" "main" {
   for_each   = aws_ecr_repository.main
   repository = each.value.name
   policy = jsonencode({
     rules = [{
       rulePriority = 1
-      description  = "thirty releases"
-      selection    = { tagStatus = "any", countType = "imageCountMoreThan", countNumber = 30 }
+      description  = "thirty releases of at most eight entries"
+      selection    = { tagStatus = "any", countType = "imageCountMoreThan", countNumber = 240 }
       action       = { type = "expire" }
     }]
   })

@@ -89,6 +89,17 @@ variable "nodes" {
   }))
 }
 
+variable "training_zone" {
+  description = "Which of the three zones trains and has the lake's disk: 0, 1 or 2. When it is out, take another."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = contains([0, 1, 2], var.training_zone)
+    error_message = "training_zone is 0, 1 or 2."
+  }
+}
+
 variable "database" {
   description = "RDS: its class, its storage in GB at first and at most, two zones or one."
   type = object({

@@ -11,6 +11,7 @@ from data.dictionary import TABLES
 from data.export import export as write_export
 from data.export import parquet_folder
 from data.publish import BookStatisticsRow, publish_statistics
+from data.upload import upload
 from pipelines.assets import OWNERS
 from pipelines.resources import State
 
@@ -43,17 +44,22 @@ def _rows(aggregates: pl.LazyFrame) -> Iterator[BookStatisticsRow]:
     kinds={"duckdb", "parquet"},
     description=(
         "For analysts: brs.duckdb and the same tables as Parquet. Pseudonymous readers, no e-mail, no name."
-        " Built aside and swapped in."
+        " Built aside and swapped in; copied to BRS_EXPORT_URL where that is set."
     ),
 )
 def export(state: dg.ResourceParam[State]) -> dg.MaterializeResult[None]:
     path = state.settings.exports / "brs.duckdb"
     rows = write_export(state.lake, path)
+    url = state.settings.export_url
+    copied: dict[str, str | int] = {}
+    if url is not None:
+        copied = {"copied to": url, "copied (bytes)": upload([*parquet_folder(path).glob("*.parquet"), path], url)}
     return dg.MaterializeResult(
         metadata={
             "path": dg.MetadataValue.path(path),
             "size (bytes)": path.stat().st_size,
             "Parquet": dg.MetadataValue.path(parquet_folder(path)),
+            **copied,
             **{f"rows of {table}": count for table, count in rows.items()},
         }
     )

@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -222,6 +223,15 @@ NOT_TO_BE_BUILT_ON: list[tuple[Callable[[psycopg.Connection, Path], object], str
 ]
 
 
+def wait_for_others(connection: psycopg.Connection) -> None:
+    """Until all transactions of this server that began before are over: an extraction builds on nothing younger."""
+    begun = connection.execute("SELECT pg_current_xact_id()").fetchone()
+    until = time.monotonic() + 60
+    while connection.execute("SELECT pg_snapshot_xmin(pg_current_snapshot()) > %s::xid8", begun).fetchone() != (True,):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
 def test_what_cannot_be_built_on_is_read_in_full_and_the_reason_is_said(
     library: psycopg.Connection, database_url: str, tmp_path: Path
 ) -> None:
@@ -229,6 +239,7 @@ def test_what_cannot_be_built_on_is_read_in_full_and_the_reason_is_said(
     for number, (happens, reason) in enumerate(NOT_TO_BE_BUILT_ON, start=1):
         library.execute("DELETE FROM users WHERE id = %s", (UUID(int=number),))
         happens(library, tmp_path)
+        wait_for_others(library)
 
         snapshot = lake.extract(database_url, tmp_path, KEY)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from data.database import DatabaseUnavailable, connect, current, downgrade, head, migrate
+from data.embedded import running
 from data.loading import load
 from data.migrations import online
 from data.sources.generator import Generator
@@ -94,8 +95,14 @@ class Load:
     ("ratings", "reads_for"), [(100_000, 0.0), (5_000, 3.0)], ids=["a library in use", "and a long transaction"]
 )
 def test_migrations_under_load_block_nobody_for_a_second(
-    database_url: str, ratings: int, reads_for: float, capsys: pytest.CaptureFixture[str]
+    ratings: int, reads_for: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    with running(tmp_path, durable=False) as server:  # of its own: its long transactions are nobody else's
+        under_load(server.url("postgres"), ratings, reads_for, capsys)
+
+
+def under_load(database_url: str, ratings: int, reads_for: float, capsys: pytest.CaptureFixture[str]) -> None:
+    migrate(database_url)
     load(database_url, Generator(readers=3_000, books=300, ratings=ratings, seed=5))
     downgrade(database_url, FIRST)
     going_on = Load(database_url)

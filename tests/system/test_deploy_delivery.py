@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 import yaml
 
 from deploy.lint.render import rendered
+from tests.system.manifests import HASH, find, plain, pod_of
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -63,12 +65,30 @@ def test_no_job_has_more_rights_than_it_names_nor_runs_for_ever() -> None:
 
 def test_what_is_delivered_was_tested_signed_and_verified() -> None:
     assert job("deploy/ci")["uses"] == "./.github/workflows/ci.yml"
-    assert job("deploy/build")["needs"] == "ci"
+    assert job("deploy/build")["needs"] == ["ci", "allowed"]
+    assert "needs.allowed.result == 'success'" in job("deploy/build")["if"]
     assert job("deploy/roll-out")["needs"] == "build"
-    assert "cosign sign --yes" in commands(job("deploy/build"))
+    built = commands(job("deploy/build"))
+    # A tag is given last: what has one is signed.
+    assert built.index("cosign sign --yes") < built.index("aws ecr put-image")
+    pushed = next(step for step in job("deploy/build")["steps"] if "build-push-action" in step.get("uses", ""))["with"]
+    assert "push-by-digest=true" in pushed["outputs"]
+    assert "tags" not in pushed
+    assert (pushed["provenance"], pushed["sbom"]) == ("mode=max", True)
     verified = commands(job("deploy/roll-out"))
     assert verified.index("cosign verify") < verified.index("deploy/scripts/deploy.sh")
     assert job("deploy/roll-out")["environment"]
+    # What is chosen by hand has been reviewed, and was in staging.
+    chosen = commands(job("deploy/allowed"))
+    assert "git merge-base --is-ancestor" in chosen
+    assert "--event push" in chosen
+    images = {path.stem.partition(".")[0] for path in (ROOT / "deploy" / "images").glob("*.Dockerfile")}
+    for name in ("ci/images", "deploy/build"):
+        assert {one["file"] for one in job(name)["strategy"]["matrix"]["include"]} == images
+    delivered = {one["image"] for one in job("deploy/build")["strategy"]["matrix"]["include"]}
+    for image in delivered:
+        assert re.search(rf"for image in .*\b{image}\b", verified), image
+        assert f'"{image}"' in (TERRAFORM / "storage.tf").read_text()
     assert ".ci/run" in commands(job("ci/checks"))
     assert "make coverage" in commands(job("ci/coverage"))
 
@@ -77,8 +97,13 @@ def test_infrastructure_is_planned_for_pull_requests_and_applied_after_an_approv
     assert "terraform plan" in commands(job("infrastructure/plan"))
     assert "terraform apply" not in commands(job("infrastructure/plan"))
     assert job("infrastructure/apply")["environment"].endswith("-infrastructure")
-    policy = re.search(r"policy=([0-9a-f]{64})", (SCRIPTS / "setup-infrastructure.sh").read_text())
+    script = (SCRIPTS / "setup-infrastructure.sh").read_text()
+    policy = re.search(r"policy=([0-9a-f]{64})", script)
     assert policy
+    charts = re.findall(r"(?m)^chart ([\w-]+) \"\$(\w+)\"", script)
+    assert len(charts) == 5
+    for _, version in charts:
+        assert re.search(rf"\b{version}=\d+\.\d+\.\d+\b", script), version
     assert policy[1] in (ROOT / ".github" / "workflows" / "infrastructure.yml").read_text()
 
 
@@ -92,70 +117,115 @@ def test_what_workflows_call_is_there() -> None:
         assert (ROOT / test).is_file(), test
 
 
-def test_a_release_has_digests_the_account_s_names_and_the_number_of_replicas_there_is(tmp_path: Path) -> None:
+NAMES = ("api", "migrate", "pipeline", "backup")
+IMAGES = [f"123456789012.dkr.ecr.eu-west-1.amazonaws.com/brs-production/{name}@sha256:{'ab' * 32}" for name in NAMES]
+
+
+def release(folder: Path, *images: str, host: str = "api.other.example") -> list[dict[str, Any]]:
+    """The manifests that deploy.sh applies, rendered with the real kubectl."""
     kubectl = shutil.which("kubectl")
     if kubectl is None:
         pytest.skip("no kubectl here")
-    stub = tmp_path / "bin" / "kubectl"
-    stub.parent.mkdir()
+    stub = folder / "bin" / "kubectl"
+    stub.parent.mkdir(parents=True)
     stub.write_text(f'#!/bin/sh\nif [ "$1" = get ]; then printf 7; else exec {kubectl} "$@"; fi\n')
     stub.chmod(0o755)
-    (tmp_path / "overlay").symlink_to(ROOT / "deploy" / "kubernetes" / "overlays" / "production")
-    images = [
-        f"123456789012.dkr.ecr.eu-west-1.amazonaws.com/brs-production/{name}@sha256:{'ab' * 32}" for name in "amp"
-    ]
+    (folder / "overlay").symlink_to(ROOT / "deploy" / "kubernetes" / "overlays" / "production")
     told = subprocess.run(
-        ["bash", "-euc", f'. {SCRIPTS}/common.sh; release production "$@" {tmp_path}', "release", *images],
+        ["bash", "-euc", f'. {SCRIPTS}/common.sh; release production "the name" "$@" {folder}', "release", *images],
         env={
             "PATH": f"{stub.parent}:/usr/bin:/bin", "ACCOUNT": "123456789012", "AWS_REGION": "eu-west-1",
-            "HOST": "api.other.example", "CERTIFICATE": "arn:aws:acm:c", "FIREWALL": "arn:aws:wafv2:f",
+            "HOST": host, "CERTIFICATE": "arn:aws:acm:c", "FIREWALL": "arn:aws:wafv2:f",
         },
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    manifests = list(yaml.safe_load_all(told.stdout))
+    return list(yaml.safe_load_all(told.stdout))
+
+
+def test_a_release_has_digests_the_account_s_names_and_the_number_of_replicas_there_is(tmp_path: Path) -> None:
+    manifests = release(tmp_path, *IMAGES)
     assert len(manifests) == len(rendered(ROOT / "deploy" / "kubernetes" / "overlays" / "production"))
     said = json.dumps(manifests)
     assert not re.search(
         r"0{12}|brs\.example\.org|of-terraform|eu-central-1", said.replace("https://brs.example.org", "")
     )
     started = {
-        container["image"]
-        for one in manifests
-        if one["kind"] in {"Deployment", "Job"}
-        for container in one["spec"]["template"]["spec"]["containers"]
+        container["image"] for one in manifests if (pod := pod_of(one)) is not None for container in pod["containers"]
     }
-    assert started == set(images)
+    assert started == set(IMAGES)
     (api,) = (one for one in manifests if (one["kind"], one["metadata"]["name"]) == ("Deployment", "brs-api"))
     assert api["spec"]["replicas"] == 7
-    (runs,) = (one for one in manifests if one["metadata"]["name"] == "brs-release")
-    assert runs["data"]["pipeline-image"] == images[2]
+    (runs,) = (one for one in manifests if plain(one) == "brs-release")
+    assert runs["data"]["pipeline-image"] == IMAGES[2]
 
 
-def test_terraform_keeps_its_promises() -> None:
-    told = {path.stem: path.read_text() for path in TERRAFORM.glob("*.tf")}
-    database = told["database"]
-    for line in (
-        "storage_encrypted     = true", "backup_retention_period  = 7", "publicly_accessible    = false",
-        "manage_master_user_password   = true", "database_insights_mode",
-    ):  # fmt: skip
-        assert line in database, line
-    assert 'image_tag_mutability = "IMMUTABLE"' in told["storage"]
-    assert "scan_on_push = true" in told["storage"]
-    assert "use_lockfile = true" in told["versions"]
-    assert set(re.findall(r'(?m)^      version = "(\S+) ', told["versions"])) == {"~>"}
-    assert "enable_key_rotation     = true" in told["keys"]
-    assert '"0.0.0.0/0"' in told["variables"]  # refused for the API server
-    # One group of networks, whoever names them.
-    for name in ("staging", "production"):
-        (network,) = re.findall(r'network +=\s"(\S+)"', (TERRAFORM / "environments" / f"{name}.tfvars").read_text())
-        assert network in (ROOT / "deploy" / "kubernetes" / "overlays" / name / "kustomization.yaml").read_text()
-    services = re.search(r'service_ipv4_cidr = "(\S+)"', told["cluster"])
-    assert services
-    assert services[1] in (ROOT / "deploy/kubernetes/base/network-policies-pipeline.yaml").read_text()
+def test_a_rollback_takes_configuration_back_with_the_pods(tmp_path: Path) -> None:
+    """What `rollout undo` brings back is a pod's template: it must name everything that the release before was told."""
+    other = [image.replace("ab" * 32, "cd" * 32) for image in IMAGES]
+    before, after = release(tmp_path / "1", *IMAGES), release(tmp_path / "2", *other, host="api.new.example")
+    made = [
+        {one["metadata"]["name"]: one["data"] for one in manifests if one["kind"] == "ConfigMap" and plain(one) != name}
+        for manifests in (before, after)
+        for name in ["brs-dashboard"]
+    ]
+    changed = set(made[0]) - set(made[1])
+    assert {HASH.sub("", name) for name in changed} == {"brs-api", "brs-release"}
+    for name in set(made[0]) & set(made[1]):
+        assert made[0][name] == made[1][name]  # applying the new release writes over nothing of the old one
+    templates = json.dumps([one for one in before if one["kind"] == "Deployment"])
+    for name in changed:
+        assert name in templates
+    # All have a revision of each release, so that "the one before" is the same for all of them.
+    for one in before:
+        if one["kind"] == "Deployment":
+            assert one["spec"]["template"]["metadata"]["annotations"] == {"brs/release": "the name"}
+            assert one["spec"]["revisionHistoryLimit"] == 5
+    assert "kubectl patch" not in (SCRIPTS / "rollback.sh").read_text()
 
 
-def test_what_the_secrets_template_reads_terraform_writes() -> None:
-    read = set(re.findall(r"\{\{ \.(\w+)", (ROOT / "deploy/kubernetes/base/secrets.yaml").read_text()))
-    written = re.search(r"secret_string = jsonencode\(\{(.*?)\}\)", (TERRAFORM / "secrets.tf").read_text(), re.DOTALL)
-    assert written
-    assert read == set(re.findall(r"(?m)^\s+(\w+)\s+=", written[1]))
+def test_only_configuration_that_nothing_refers_to_is_thrown_away(tmp_path: Path) -> None:
+    first = release(tmp_path / "1", *IMAGES)
+    second = release(tmp_path / "2", *IMAGES, host="api.new.example")
+    third = release(tmp_path / "3", *IMAGES, host="api.newest.example")
+    replica_sets = [
+        {"kind": "ReplicaSet", "metadata": {}, "spec": one["spec"]}
+        for one in [*second, *third]
+        if one["kind"] == "Deployment"
+    ]
+    jobs = [one for one in third if one["kind"] in {"CronJob", "Job"}]
+    maps = {one["metadata"]["name"]: one for one in [*first, *second, *third] if one["kind"] == "ConfigMap"}
+    maps["kube-root-ca.crt"] = {"kind": "ConfigMap", "metadata": {"name": "kube-root-ca.crt"}}
+    done = subprocess.run(
+        [sys.executable, SCRIPTS / "unused.py"],
+        input=json.dumps({"items": [*maps.values(), *replica_sets, *jobs]}),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    gone = [one["metadata"]["name"] for one in first if (one["kind"], plain(one)) == ("ConfigMap", "brs-api")]
+    assert done.stdout.split() == gone
+
+
+def test_the_pod_of_a_restore_is_confined_as_the_backup_is_and_may_read_the_bucket(tmp_path: Path) -> None:
+    cronjob = find("CronJob", "brs-backup")
+    (tmp_path / "cronjob.json").write_text(json.dumps(cronjob))
+    stub = tmp_path / "kubectl"
+    stub.write_text(
+        f"#!/bin/sh\ncase $1 in get) cat {tmp_path}/cronjob.json ;; apply) cat >{tmp_path}/pod.json ;; esac\n"
+    )
+    stub.chmod(0o755)
+    if shutil.which("jq") is None:
+        pytest.skip("no jq here")
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    subprocess.run([SCRIPTS / "restore-pod.sh", "production"], env={"PATH": path}, check=True, capture_output=True)
+    pod = json.loads((tmp_path / "pod.json").read_text())
+    backup = pod_of(cronjob)
+    assert backup is not None
+    assert pod["spec"]["securityContext"] == backup["securityContext"]
+    (mine,), (theirs,) = pod["spec"]["containers"], backup["containers"]
+    for same in ("image", "securityContext", "volumeMounts", "resources", "envFrom"):
+        assert mine[same] == theirs[same]
+    assert mine["command"] == ["sleep", str(pod["spec"]["activeDeadlineSeconds"])]
+    assert pod["spec"]["serviceAccountName"] == "brs-restore"
+    policy = find("NetworkPolicy", "brs-backup")["spec"]["podSelector"]["matchLabels"]
+    assert policy.items() <= pod["metadata"]["labels"].items()

@@ -4,10 +4,7 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -15,46 +12,29 @@ from fastapi.testclient import TestClient
 
 from data.database import Databases
 from data.settings import StateSettings
-from deploy.lint.render import rendered
 from pipelines.environment import STORAGE_URL
 from pipelines.settings import PipelineSettings
 from serving.kit.metrics import Metrics
 from serving.server import create
 from serving.settings import ServiceSettings
+from tests.system.manifests import (
+    HASH,
+    KUBERNETES,
+    OVERLAYS,
+    ROOT,
+    Manifest,
+    containers,
+    environment,
+    find,
+    overlay,
+    workloads,
+)
 
-ROOT = Path(__file__).parents[2]
-KUBERNETES = ROOT / "deploy" / "kubernetes"
 RUNBOOK = ROOT / "docs" / "runbook.md"
-OVERLAYS = ("staging", "production")
-WORKLOADS = {"Deployment", "Job"}
 OTHERS_VARIABLES = {
-    STORAGE_URL, "BRS_NAMESPACE", "BRS_PIPELINE_IMAGE", "ARTIFACTS", "MLFLOW_BACKEND_STORE_URI",
-    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION",
+    STORAGE_URL, "BRS_NAMESPACE", "BRS_PIPELINE_IMAGE", "BRS_PIPELINE_CONFIG", "BRS_INSTANCE_CONFIG", "BRS_BACKUP_URL",
+    "ARTIFACTS", "MLFLOW_BACKEND_STORE_URI", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION",
 }  # fmt: skip
-
-Manifest = dict[str, Any]
-
-
-@cache
-def overlay(name: str) -> list[Manifest]:
-    return rendered(KUBERNETES / "overlays" / name)
-
-
-def find(kind: str, name: str, within: str = "production") -> Manifest:
-    (found,) = (one for one in overlay(within) if (one["kind"], one["metadata"]["name"]) == (kind, name))
-    return found
-
-
-def workloads(name: str) -> Iterator[tuple[str, Manifest]]:
-    for manifest in overlay(name):
-        if manifest["kind"] in WORKLOADS:
-            yield manifest["metadata"]["name"], manifest["spec"]["template"]["spec"]
-
-
-def containers(name: str) -> Iterator[tuple[str, Manifest, Manifest]]:
-    for workload, pod in workloads(name):
-        for container in [*pod["containers"], *pod.get("initContainers", [])]:
-            yield f"{workload}/{container['name']}", pod, container
 
 
 def api() -> Manifest:
@@ -66,18 +46,6 @@ def names_of(settings: type[ServiceSettings | StateSettings | PipelineSettings])
         name.upper() if name in {"database_url", "redis_url"} else f"BRS_{name.upper()}"
         for name in settings.model_fields
     }
-
-
-def environment(container: Manifest, within: str = "production") -> dict[str, str | None]:
-    """Names to values; ``None`` where only the cluster knows."""
-    found: dict[str, str | None] = {}
-    for source in container.get("envFrom", []):
-        if "configMapRef" in source:
-            found |= find("ConfigMap", source["configMapRef"]["name"], within)["data"]
-        else:
-            secret = find("ExternalSecret", source["secretRef"]["name"], within)
-            found |= dict.fromkeys(secret["spec"]["target"]["template"]["data"])
-    return found | {entry["name"]: entry.get("value") for entry in container.get("env", [])}
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
@@ -193,6 +161,11 @@ def test_a_rollout_takes_no_replica_away_before_another_is_ready() -> None:
     leaves = int(ingress["alb.ingress.kubernetes.io/target-group-attributes"].rpartition("=")[2])
     assert stays >= leaves  # the pod answers as long as the balancer may send it something
     assert pod["terminationGracePeriodSeconds"] >= stays + 10 + 5  # and ends what it has begun
+    # A pod is ready only when the balancer knows it to be: else the old one would be gone before.
+    for name in OVERLAYS:
+        labels = find("Namespace", f"brs-{name}", name)["metadata"]["labels"]
+        assert labels["elbv2.k8s.aws/pod-readiness-gate-inject"] == "enabled"
+    assert ingress["alb.ingress.kubernetes.io/target-type"] == "ip"
     spread = {constraint["topologyKey"] for constraint in pod["topologySpreadConstraints"]}
     assert spread == {"topology.kubernetes.io/zone", "kubernetes.io/hostname"}
 
@@ -221,8 +194,9 @@ def test_everything_is_shut_but_what_a_policy_opens(name: str) -> None:
     into_mlflow = [peer["podSelector"]["matchLabels"] for peer in policies["mlflow"]["ingress"][0]["from"]]
     of_the_pipeline = [{"brs/role": "run"}, {"app.kubernetes.io/name": "brs-code-location"}]
     assert into_mlflow == [{"app.kubernetes.io/name": "brs-api"}, *of_the_pipeline]
-    for own in ("brs-api", "brs-run", "brs-migrate"):
-        assert "0.0.0.0/0" not in json.dumps(policies[own])  # readers' data leaves for Postgres and MLflow alone
+    assert "0.0.0.0/0" not in json.dumps(policies)  # nothing leaves for the internet
+    to_buckets = {of for of, policy in policies.items() if '"port": 443' in json.dumps(policy)}
+    assert to_buckets == {"brs-run", "brs-backup", "mlflow", "brs-dagster"}  # the last one's is Kubernetes itself
     network = find("ConfigMap", "brs-api", name)["data"]["BRS_TRUSTED_PROXIES"]
     assert policies["brs-api"]["ingress"][0]["from"] == [{"ipBlock": {"cidr": network}}]
 
@@ -268,6 +242,9 @@ def test_dagster_takes_its_configuration_and_runs_are_confined_as_everything_els
 
     monkeypatch.setenv("BRS_NAMESPACE", "brs-production")
     monkeypatch.setenv("BRS_PIPELINE_IMAGE", "registry/brs-pipeline:1")
+    daemon = find("Deployment", "brs-dagster-daemon")["spec"]["template"]["spec"]["containers"][0]
+    for variable in ("BRS_PIPELINE_CONFIG", "BRS_INSTANCE_CONFIG"):
+        monkeypatch.setenv(variable, str(environment(daemon)[variable]))
     told = yaml.safe_load(find("ConfigMap", "brs-dagster-instance")["data"]["dagster.yaml"])
     config = told["run_launcher"]["config"]
     done = process_config(K8sRunLauncher.config_type(), config)
@@ -276,8 +253,9 @@ def test_dagster_takes_its_configuration_and_runs_are_confined_as_everything_els
     assert run["pod_spec_config"]["security_context"]["run_as_non_root"]
     assert run["container_config"]["security_context"]["read_only_root_filesystem"]
     assert {"cpu", "memory"} == set(run["container_config"]["resources"]["limits"])
-    for name in config["env_config_maps"]:
-        find("ConfigMap", name)
+    names = [*done.value["env_config_maps"], done.value["instance_config_map"]]
+    assert all(HASH.search(find("ConfigMap", name)["metadata"]["name"]) and HASH.search(name) for name in names)
+    assert {"BRS_PIPELINE_CONFIG", "BRS_INSTANCE_CONFIG"} <= set(config["env_vars"])  # a run reads this file again
     secrets = [find("ExternalSecret", name)["spec"]["target"]["template"]["data"] for name in config["env_secrets"]]
     given = {key for data in secrets for key in data}
     assert {"DATABASE_URL", "BRS_LAKE_KEY", STORAGE_URL} <= given
