@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any, Self
 from uuid import UUID
 
@@ -43,9 +44,12 @@ class Interactions:
     def book_count(self) -> int:
         return len(self.book_ids)
 
-    @property
+    @cached_property
     def bounds(self) -> NDArray[np.int64]:
-        """Shape (R + 1,): reader r's ratings are ``[bounds[r]:bounds[r + 1]]``."""
+        """Shape (R + 1,): reader r's ratings are ``[bounds[r]:bounds[r + 1]]``.
+
+        Found once: who asks for each reader in turn would look for all of them each time.
+        """
         return np.searchsorted(self.reader, np.arange(self.reader_count + 1))
 
     @property

@@ -43,6 +43,7 @@ def test_ratings_are_always_grouped_by_reader_oldest_first_each_book_once(
     ] == expected
     assert books == sorted({UUID(int=book) for _, book, *_ in rows})
     assert made.reader_count == len(names)
+    assert made.bounds is made.bounds, "found anew for each reader, learning would take the square of the readers"
     assert [made.bounds[r + 1] - made.bounds[r] for r in range(len(names))] == [
         sum(1 for reader, *_ in expected if reader == r) for r in range(len(names))
     ]
