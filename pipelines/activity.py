@@ -44,9 +44,9 @@ def _of_part(part: pl.LazyFrame, as_of: dt.datetime) -> tuple[pl.DataFrame, pl.D
     at = pl.col("created_at")
     rows = (
         part.select("reader", "rating", "created_at", day=at.dt.date())
-        .sort("reader", "created_at")  # as they come from the lake, which makes it cheap
+        .collect()  # before it sorts: lazily, polars would not see that the rows of the lake are in order already
+        .sort("reader", "created_at")
         .with_columns(came=_begins("reader"), read=_begins("reader", "day"))
-        .collect()
     )
     readers = rows.group_by("reader").agg(
         **_COUNTED,

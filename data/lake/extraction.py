@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import psycopg
 
 from data.database import connect
 from data.lake.copying import chunks
+from data.lake.counting import counting
 from data.lake.manifest import (
     Extract,
     Part,
@@ -29,17 +31,14 @@ ASIDE = ".extract-"
 
 @dataclass(frozen=True)
 class _Reading:
-    """A transaction that reads, the folder that it writes to, and the folder of the lake."""
+    """A transaction that reads, the folder that it writes to, that of the lake, and the rows that Postgres has."""
 
     connection: psycopg.Connection
     aside: Path
     folder: Path
     now: Moment
     key: bytes
-
-    def counted(self, count: str) -> int:
-        row = self.connection.execute(count.encode()).fetchone()
-        return int(row[0]) if row else 0
+    counted: Callable[[str], int]
 
 
 def extract(url: str, folder: Path, key: bytes, *, in_full: bool = False) -> Snapshot:
@@ -56,10 +55,11 @@ def extract(url: str, folder: Path, key: bytes, *, in_full: bool = False) -> Sna
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         now = moment(connection, key)
         connection.execute("SET LOCAL work_mem = '128MB'")
-        reading = _Reading(connection, Path(aside), folder, now, key)
-        last, reason = (None, "asked for") if in_full else base(folder, now)
-        tables, how = _read(reading, last, reason)
-        tables |= {name: _whole(reading, name) for name in WHOLE}
+        with counting(url, connection) as counted:
+            reading = _Reading(connection, Path(aside), folder, now, key, counted)
+            last, reason = (None, "asked for") if in_full else base(folder, now)
+            tables, how = _read(reading, last, reason)
+            tables |= {name: _whole(reading, name) for name in WHOLE}
         connection.rollback()
         snapshot = Snapshot(now.taken_at, fingerprint(tables), tables, now.source, now.xmin, how)
         publish(reading.aside, folder, snapshot)
@@ -107,7 +107,7 @@ def _table(reading: _Reading, name: str, parts: tuple[Part, ...] | None, within:
             fresh = pl.DataFrame(schema=dict(table.columns))
         found.append(write_part(merged(table, rows, taken, fresh), number, written))
     shutil.rmtree(room)
-    return together(found, reading.counted(table.count))
+    return together(found, reading.counted(name))
 
 
 def _whole(reading: _Reading, name: str) -> Extract:
@@ -123,7 +123,7 @@ def _whole(reading: _Reading, name: str) -> Extract:
         for part in parts:
             part.unlink()
     rows = int(pl.scan_parquet(path).select(pl.len()).collect().item())
-    return Extract(rows, reading.counted(table.count), path.stat().st_size, checksum(path))
+    return Extract(rows, reading.counted(name), path.stat().st_size, checksum(path))
 
 
 def publish(aside: Path, folder: Path, snapshot: Snapshot) -> None:
