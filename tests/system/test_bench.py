@@ -4,12 +4,16 @@ import asyncio
 import contextlib
 import http.server
 import json
+import os
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
+from data import embedded
 from data.database import Databases
 from data.loading import load
 from data.settings import StateSettings
@@ -172,6 +176,30 @@ def test_generated_reviews_of_a_measurement_have_texts_that_the_service_would_ta
     assert all(10 <= len(review.review_text or "") <= 2000 for review in WithTexts(10, 10, 20, seed=1).reviews())
 
 
+def test_the_folder_of_a_measurement_goes_when_its_postgres_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    pids: list[int] = []
+    left: list[bool] = []
+
+    def lives(pid: int) -> bool:
+        return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+    class Watched(tempfile.TemporaryDirectory[str]):
+        def cleanup(self) -> None:
+            left.extend(lives(pid) for pid in pids)
+            super().cleanup()
+
+    monkeypatch.setattr(library.tempfile, "TemporaryDirectory", Watched)
+    for name in [name for name in os.environ if name.startswith("BRS_") or name in {"DATABASE_URL", "REDIS_URL"}]:
+        monkeypatch.delenv(name)  # a measurement forgets them, which other tests of this process must not
+    with library.library(10, 100) as place:
+        server = embedded.status(place.settings.home)
+        assert server is not None
+        pids.append(server.pid)
+
+    assert left == [False]
+    assert not place.settings.home.exists()
+
+
 def test_one_in_a_hundred_ratings_changes_and_the_extraction_of_that_is_measured(
     database_url: str, tmp_path: Path
 ) -> None:
@@ -181,9 +209,11 @@ def test_one_in_a_hundred_ratings_changes_and_the_extraction_of_that_is_measured
         full = bench_lake.measured(place, "full")
         changed = bench_lake.change(place)
         part = bench_lake.measured(place, "changes")
+        next_night = bench_lake.change(place, 1)
 
     assert full.told == "in full: asked for"
     assert part.told.startswith("what changed since")
     assert 25 <= changed <= 90
+    assert 25 <= next_night <= 90
     assert full.peak > 50_000_000
     assert min(full.seconds, full.cpu, part.seconds, part.cpu) > 0

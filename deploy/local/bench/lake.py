@@ -18,22 +18,23 @@ from data.embedded import status
 from deploy.local.bench.library import Place, library, seconds_of
 
 BOOKS = 10_000
-# One in a hundred ratings: half of them corrected, a quarter gone, a quarter new; and one account in a thousand erased.
+# Of one night; another number, others: one in a hundred ratings, half of them corrected, a quarter gone, a quarter new;
+# and one account in a thousand erased.
 CHANGES = """
 UPDATE reviews SET rating = 6 - rating, updated_at = clock_timestamp()
-    WHERE mod(hashtextextended(id::text, 1), 400) IN (1, -1, 2, -2);
-DELETE FROM reviews WHERE mod(hashtextextended(id::text, 2), 400) IN (1, -1);
+    WHERE mod(hashtextextended(id::text, 4 * %(night)s + 1), 400) IN (1, -1, 2, -2);
+DELETE FROM reviews WHERE mod(hashtextextended(id::text, 4 * %(night)s + 2), 400) IN (1, -1);
 INSERT INTO reviews (user_id, book_id, rating, created_at, updated_at)
     SELECT user_id, b.id, rating, clock_timestamp(), clock_timestamp()
     FROM (
         SELECT user_id, rating, row_number() OVER () AS n FROM reviews
-        WHERE mod(hashtextextended(id::text, 3), 400) IN (1, -1)
+        WHERE mod(hashtextextended(id::text, 4 * %(night)s + 3), 400) IN (1, -1)
     ) AS r
     JOIN (SELECT id, row_number() OVER (ORDER BY id) AS n FROM books) AS b
-        ON b.n = 1 + r.n % (SELECT count(*) FROM books)
+        ON b.n = 1 + r.n %% (SELECT count(*) FROM books)
     ORDER BY b.id
     ON CONFLICT DO NOTHING;
-DELETE FROM users WHERE mod(hashtextextended(id::text, 4), 2000) IN (1, -1)
+DELETE FROM users WHERE mod(hashtextextended(id::text, 4 * %(night)s + 4), 2000) IN (1, -1)
 """
 _MEASURE = """
 import json, resource, sys, time
@@ -86,9 +87,15 @@ def run(*, ratings: int, books: int = BOOKS) -> None:
     )
 
 
-def change(place: Place) -> int:
+def change(place: Place, night: int = 0) -> int:
+    """Change the library as a day does, and let Postgres write that out. Returns how many rows it were."""
     with connect(place.databases.brs) as connection:
-        return sum(connection.execute(statement.encode()).rowcount for statement in CHANGES.split(";"))
+        within = {"night": night}
+        changed = sum(connection.execute(statement.encode(), within).rowcount for statement in CHANGES.split(";"))
+        connection.commit()
+        connection.autocommit = True
+        connection.execute("CHECKPOINT")  # it would come in the middle of a measurement
+    return changed
 
 
 def measured(place: Place, what: str) -> Cost:
