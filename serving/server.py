@@ -231,12 +231,17 @@ class _Parent(Multiprocess):
     def __init__(self, config: uvicorn.Config, listener: socket.socket, address: str) -> None:
         super().__init__(config, [listener])
         self._address = address
-        self.answered = False
+        self._answered = False
+        self.was_told = False
+
+    def handle_signals(self) -> None:
+        super().handle_signals()
+        self.was_told |= self.should_exit.is_set()  # here only a signal sets it, elsewhere a worker that cannot start
 
     def keep_subprocess_alive(self) -> None:
         super().keep_subprocess_alive()
-        if not self.answered and not self.should_exit.is_set() and all(p.is_ready(timeout=1) for p in self.processes):
-            self.answered = True
+        if not self._answered and not self.should_exit.is_set() and all(p.is_ready(timeout=1) for p in self.processes):
+            self._answered = True
             _announce(self._address)
 
     def terminate_all(self) -> None:
@@ -254,7 +259,7 @@ def _serve_with_workers(
         make = functools.partial(app_of_worker, service, state, Path(shared))
         parent = _Parent(_config(make, workers, factory=True), listener, address)
         parent.run()
-    return 0 if parent.answered else 1
+    return 0 if parent.was_told else 1
 
 
 def app_of_worker(service: ServiceSettings, state: StateSettings, shared_metrics: Path) -> "FastAPI":

@@ -120,7 +120,7 @@ def test_with_nothing_stored_there_is_nothing_to_roll_back_to(registry: Registry
         registry.rollback()
 
 
-@pytest.mark.parametrize("version", ["9", "latest", ""])
+@pytest.mark.parametrize("version", ["9", "02", "latest", ""])
 def test_what_does_not_exist_is_not_promoted(registry: Registry, folder: Path, version: str) -> None:
     with pytest.raises(UnknownVersion, match="has no version"):
         registry.promote(version)

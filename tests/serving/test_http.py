@@ -263,7 +263,7 @@ def test_a_postgres_that_is_away_is_503(start: Start, library: Library, monkeypa
 def test_a_restarted_postgres_is_not_noticed_by_readers(service: Service, library: Library) -> None:
     assert service.get("/books").status_code == 200
     library.run(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
         " WHERE application_name = 'brs-api' AND datname = current_database()"
     )
     assert [service.get("/books").status_code for _ in range(4)] == [200] * 4

@@ -233,5 +233,19 @@ def test_workers_leave_slowly_too_and_at_once_when_told_twice(environment: dict[
         assert time.monotonic() - began < 55
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="workers are found in /proc")
+def test_who_is_told_to_stop_before_all_workers_answer_has_not_failed(
+    environment: dict[str, str], library: Library
+) -> None:
+    with contextlib.ExitStack() as stack:
+        replica = Replica(free_ports(1)[0], environment, workers=2)
+        stack.callback(replica.kill)
+        while not children(replica.process.pid):
+            assert replica.process.poll() is None
+            time.sleep(0.01)
+        replica.process.send_signal(signal.SIGTERM)
+        assert replica.process.wait(timeout=30) == 0
+
+
 def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
