@@ -5,7 +5,6 @@ The application is imported late: a refusal to start comes at once, and numpy's 
 
 import asyncio
 import contextlib
-import errno
 import functools
 import importlib.util
 import multiprocessing
@@ -30,6 +29,7 @@ from uvicorn.supervisors import Multiprocess
 from data.database import Databases, DatabaseUnavailable, opened, tracking_uri
 from data.settings import StateSettings
 from serving.kit.leaving import Leaving
+from serving.kit.listening import address_of, listening, why_not
 from serving.kit.log import configure
 from serving.settings import ServiceSettings
 
@@ -61,11 +61,11 @@ def serve(host: str = "127.0.0.1", port: int = 8000, workers: int = 1) -> int:
     """
     try:
         service, state = ServiceSettings(), StateSettings()
-        with _listening(host, port) as listener, opened(state, create=()) as databases:
+        with listening(host, port) as listener, opened(state, create=()) as databases:
             configure(service.log_level)
             # A request is one small product of matrices; more threads only wait for each other (5.6 ms of CPU, not 0.9)
             os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-            address = _address(host, listener)
+            address = address_of(host, listener)
             if workers == 1:
                 return _serve_alone(create(service, state, databases), listener, address)
             return _serve_with_workers(service, state, workers, listener, address)
@@ -74,7 +74,7 @@ def serve(host: str = "127.0.0.1", port: int = 8000, workers: int = 1) -> int:
     except DatabaseUnavailable as exc:
         return _refused(str(exc))
     except OSError as exc:
-        return _refused(_why_not(exc, host, port))
+        return _refused(why_not(exc, host, port))
 
 
 def create(
@@ -111,33 +111,6 @@ def _refused(reason: str) -> int:
 def _reason(where: tuple[int | str, ...], message: str) -> str:
     told = message.removeprefix("Value error, ")
     return told if not where else f"BRS_{'.'.join(map(str, where)).upper()}: {told}"
-
-
-def _why_not(exc: OSError, host: str, port: int) -> str:
-    if exc.errno == errno.EADDRINUSE:
-        return f"port {port} on {host} is in use; choose another with --port"
-    if exc.errno == errno.EACCES:
-        return f"port {port} on {host} is not allowed to this user; choose one above 1023 with --port"
-    return f"cannot listen on {host}, port {port}: {exc.strerror or exc}"
-
-
-@contextlib.contextmanager
-def _listening(host: str, port: int) -> Iterator[socket.socket]:
-    """The socket, bound before anything is started, so that a busy port is one line and not a trace.
-
-    Uvicorn listens on it once the application has started: who connects before is refused at once, and does not wait.
-    """
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    with socket.socket(family, kind, protocol) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.set_inheritable(True)
-        yield listener
-
-
-def _address(host: str, listener: socket.socket) -> str:
-    name = f"[{host}]" if ":" in host else host
-    return f"http://{name}:{listener.getsockname()[1]}"
 
 
 def _announce(address: str) -> None:

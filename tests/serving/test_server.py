@@ -19,7 +19,8 @@ from pathlib import Path
 import pytest
 from uvicorn.config import STARTUP_FAILURE
 
-from serving.server import _why_not, serve
+from serving.kit.listening import why_not
+from serving.server import serve
 from tests.serving.conftest import Library
 
 ROOT = Path(__file__).parents[2]
@@ -245,7 +246,7 @@ def test_an_address_of_somebody_else_is_one_clear_line(
     said = capsys.readouterr().err
     assert said.startswith("brs serve: cannot listen on 192.0.2.1, port 0: ")
     assert said.count("\n") == 1
-    assert _why_not(PermissionError(errno.EACCES, "no"), "::1", 80).startswith("port 80 on ::1 is not allowed")
+    assert why_not(PermissionError(errno.EACCES, "no"), "::1", 80).startswith("port 80 on ::1 is not allowed")
 
 
 def test_a_worker_without_postgres_says_so_and_ends_as_one_that_cannot_start() -> None:
