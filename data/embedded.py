@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from urllib.parse import quote
 from data import embedded_launch, embedded_reaper
 from data.embedded_account import EmbeddedUnavailable, account_for, base_of, binaries, make_base, programs_for
 
-__all__ = ["EmbeddedUnavailable", "Server", "binaries", "ensure_reaper", "running", "status", "stop"]
+__all__ = ["EmbeddedUnavailable", "Server", "binaries", "ensure_reaper", "running", "status", "stop", "temporary_home"]
 
 DATA = "pg18"  # by major version: the next one will want a folder of its own
 
@@ -83,6 +84,21 @@ def stop(home: Path) -> bool:
             return False
         with _lock(home / "pg.start", fcntl.LOCK_EX):
             return embedded_reaper.stop(data_dir, embedded_launch.token_of(data_dir))
+
+
+@contextlib.contextmanager
+def temporary_home(prefix: str) -> Iterator[Path]:
+    """A folder in the system's place for such, which goes after its server has ended.
+
+    A server whose last user has left goes by itself soon, and meanwhile writes into a folder that is being removed.
+    """
+    with tempfile.TemporaryDirectory(prefix=prefix) as name:
+        home = Path(name)
+        home.chmod(0o755)  # root's server is another user's, whom a closed folder would send to a place of its own
+        try:
+            yield home
+        finally:
+            stop(home)
 
 
 def ensure_reaper(home: Path) -> bool:

@@ -3,14 +3,17 @@
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import psycopg
 from psycopg import sql
 
 from data.database import connect
-from data.lake.tables import PARTED, WHOLE, Parted, Whole
+from data.lake.tables import PARTED, WHOLE
 
-TABLES: Mapping[str, Parted | Whole] = {**PARTED, **WHOLE}
+COUNTS: Mapping[str, str] = {name: table.count for name, table in PARTED.items()} | {
+    name: table.count for name, table in WHOLE.items()
+}
 
 
 @contextlib.contextmanager
@@ -19,22 +22,21 @@ def counting(url: str, connection: psycopg.Connection) -> Iterator[Callable[[str
 
     Yields what tells the rows of a table: it waits until they are counted, and raises what counting them raised.
     """
-    exported = connection.execute("SELECT pg_export_snapshot()").fetchone()
-    if exported is None:
-        raise psycopg.DatabaseError("no answer")
+    exported = _value(connection, "SELECT pg_export_snapshot()")
     with connect(url) as beside, ThreadPoolExecutor(1, "counting") as pool:
         beside.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        beside.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(exported[0]))
-        found = {name: pool.submit(_rows, beside, table.count) for name, table in TABLES.items()}
+        beside.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(exported))
+        found = {name: pool.submit(_value, beside, count) for name, count in COUNTS.items()}
         try:
-            yield lambda name: found[name].result()
+            yield lambda name: int(found[name].result())
         finally:  # nobody waits for counts that are not asked for any more
             pool.shutdown(wait=False, cancel_futures=True)
             beside.cancel_safe()
 
 
-def _rows(connection: psycopg.Connection, count: str) -> int:
-    row = connection.execute(count.encode()).fetchone()
+def _value(connection: psycopg.Connection, query: str) -> Any:  # noqa: ANN401 - whatever it asks for
+    """The one value that a query tells."""
+    row = connection.execute(query.encode()).fetchone()
     if row is None:
         raise psycopg.DatabaseError("no answer")
-    return int(row[0])
+    return row[0]

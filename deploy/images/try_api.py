@@ -15,7 +15,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -23,7 +22,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from data.database import connect
-from data.embedded import running
+from data.embedded import running, temporary_home
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "deploy" / "images" / "api.Dockerfile"
@@ -162,11 +161,11 @@ def try_it(folder: Path, database: str) -> list[str]:
 
 
 def main() -> int:
-    with tempfile.TemporaryDirectory(prefix="brs-image-") as name, running(Path(name) / "pg", durable=False) as server:
+    with temporary_home("brs-image-") as home, running(home, durable=False) as server:
         with connect(server.url("postgres"), autocommit=True) as connection:
             connection.execute("CREATE DATABASE brs_image")
         try:
-            lines = try_it(Path(name) / "image", server.url("brs_image"))
+            lines = try_it(home / "image", server.url("brs_image"))
         except (Broken, subprocess.SubprocessError) as exc:
             sys.stderr.write(f"the API's image: {exc}\n")
             return 1

@@ -9,6 +9,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import psutil
 import pytest
@@ -188,10 +189,9 @@ def test_the_folder_of_a_measurement_goes_when_its_postgres_has_ended(monkeypatc
             left.extend(lives(pid) for pid in pids)
             super().cleanup()
 
-    monkeypatch.setattr(library.tempfile, "TemporaryDirectory", Watched)
-    for name in [name for name in os.environ if name.startswith("BRS_") or name in {"DATABASE_URL", "REDIS_URL"}]:
-        monkeypatch.delenv(name)  # a measurement forgets them, which other tests of this process must not
-    with library.library(10, 100) as place:
+    monkeypatch.setattr(embedded.tempfile, "TemporaryDirectory", Watched)
+    # A measurement forgets settings, which other tests of this process must not.
+    with mock.patch.dict(os.environ), library.library(10, 100) as place:
         server = embedded.status(place.settings.home)
         assert server is not None
         pids.append(server.pid)

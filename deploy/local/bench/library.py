@@ -4,7 +4,6 @@ import contextlib
 import os
 import socket
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import click
 import psutil
 
 from data.database import Databases, connect, migrate, opened
-from data.embedded import status, stop
+from data.embedded import status, temporary_home
 from data.loading import ReviewRow, load
 from data.settings import StateSettings
 from data.sources.generator import Generator
@@ -65,19 +64,15 @@ def library(books: int, ratings: int, made: Callable[[int, int, int], Generator]
         made: From how many readers, books and ratings to a library.
     """
     forget_settings()
-    with tempfile.TemporaryDirectory(prefix="brs-bench-") as folder:
-        Path(folder).chmod(0o755)  # the embedded Postgres of root runs as another user
-        settings = StateSettings(home=Path(folder))
-        try:
-            with opened(settings) as databases, Supervisor(click.echo) as supervisor:
-                migrate(databases.brs)
-                report = load(databases.brs, made(max(10, ratings // RATINGS_OF_A_READER), books, ratings))
-                click.echo(f"load {ratings:,} ratings of {books:,} books: {report.seconds:.1f} s")
-                with connect(databases.brs, autocommit=True) as connection:
-                    connection.execute("VACUUM ANALYZE")  # autovacuum would come in the middle of a measurement
-                yield Place(settings, databases, supervisor)
-        finally:
-            stop(settings.home)  # by itself it would do so soon, and meanwhile write into a folder that is removed
+    with temporary_home("brs-bench-") as folder:
+        settings = StateSettings(home=folder)
+        with opened(settings) as databases, Supervisor(click.echo) as supervisor:
+            migrate(databases.brs)
+            report = load(databases.brs, made(max(10, ratings // RATINGS_OF_A_READER), books, ratings))
+            click.echo(f"load {ratings:,} ratings of {books:,} books: {report.seconds:.1f} s")
+            with connect(databases.brs, autocommit=True) as connection:
+                connection.execute("VACUUM ANALYZE")  # autovacuum would come in the middle of a measurement
+            yield Place(settings, databases, supervisor)
 
 
 def learn(place: Place) -> None:
